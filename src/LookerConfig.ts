@@ -1,0 +1,230 @@
+/**
+ * Where Looker is and who we are: from options, from Config, from `LOOKERSDK_*`, or from a looker.ini.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Ini from "effect/encoding/Ini"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import { ConfigurationError } from "./LookerError.ts"
+
+/**
+ * The settings, checked.
+ *
+ * **Details**
+ *
+ * - `baseUrl`: scheme, host, port; no `/api/4.0`, no slash at the end
+ * - `clientId`, `clientSecret`: of an API key; absent where a token comes from elsewhere (`LookerAuth.layerToken`)
+ * - `timeout`: for one request, from sending it to the end of its answer (default 120 s, as Looker's SDKs document)
+ * - `verifySsl`: whether to check certificates. It is the HTTP client that does so; this setting is for the program that picks
+ *   one, and nothing here turns the check off
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Settings {
+  readonly baseUrl: string
+  readonly clientId: string | undefined
+  readonly clientSecret: Redacted.Redacted | undefined
+  readonly timeout: Duration.Duration
+  readonly verifySsl: boolean
+}
+
+/**
+ * The settings as a caller gives them. A secret may be a plain string; it is redacted at once.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly baseUrl: string
+  readonly clientId?: string | undefined
+  readonly clientSecret?: string | Redacted.Redacted | undefined
+  readonly timeout?: Duration.Input | undefined
+  readonly verifySsl?: boolean | undefined
+}
+
+/**
+ * The settings as a service.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class LookerConfig extends Context.Service<LookerConfig, Settings>()("effect-looker/LookerConfig") {}
+
+const refuse = (message: string, missing: ReadonlyArray<string> = []) => new ConfigurationError({ message, missing })
+
+/**
+ * A base URL as people write it, as the library needs it: `https://acme.cloud.looker.com/` and
+ * `https://acme.cloud.looker.com/api/4.0` become `https://acme.cloud.looker.com`. Without a scheme, or with a user, a query or a
+ * fragment, it is refused with what to write.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const normalizeBaseUrl = Effect.fnUntraced(function* (
+  text: string
+): Effect.fn.Return<string, ConfigurationError> {
+  const trimmed = text.trim().replace(/^(["'])(.*)\1$/, "$2")
+  if (trimmed === "") return yield* refuse("The base URL is empty. Write https://<your instance>", ["base_url"])
+  if (!/^https?:\/\//i.test(trimmed)) {
+    const host = trimmed.replace(/^[a-z]+:\/\//i, "")
+    return yield* refuse(`The base URL "${trimmed}" has no http:// or https:// in front. Write https://${host}`)
+  }
+  if (!URL.canParse(trimmed)) {
+    return yield* refuse(`The base URL "${trimmed}" is not a URL. Write https://<your instance>`)
+  }
+  const url = new URL(trimmed)
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    return yield* refuse(
+      `The base URL has a user, a query or a fragment in it. Write ${url.origin}, and give the credentials beside it`
+    )
+  }
+  return url.origin + url.pathname.replace(/\/+$/, "").replace(/\/api(\/[0-9.]+)?$/, "")
+})
+
+/**
+ * Checks settings and fills in the defaults.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Settings, ConfigurationError> {
+  const { clientSecret } = options
+  const timeout = Duration.fromInputUnsafe(options.timeout ?? "120 seconds")
+  if (!(Duration.toMillis(timeout) > 0)) return yield* refuse("The timeout has to be longer than zero")
+  return {
+    baseUrl: yield* normalizeBaseUrl(options.baseUrl),
+    clientId: options.clientId,
+    clientSecret: typeof clientSecret === "string" ? Redacted.make(clientSecret) : clientSecret,
+    timeout,
+    verifySsl: options.verifySsl ?? true
+  }
+})
+
+/**
+ * Settings from values in the program.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<LookerConfig, ConfigurationError> =>
+  Layer.effect(LookerConfig, make(options))
+
+/**
+ * Settings from a `Config` of the program's own.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Config.Wrap<Options>
+): Layer.Layer<LookerConfig, ConfigurationError | Config.ConfigError> =>
+  Layer.effect(LookerConfig, Config.unwrap(options).pipe(Effect.flatMap(make)))
+
+const keys = ["base_url", "client_id", "client_secret", "verify_ssl", "timeout"] as const
+
+/** What was found in one source, by Looker's own key names; an absent key is an absent property. */
+type Found = { readonly [Key in (typeof keys)[number]]?: string }
+
+const required = ["base_url", "client_id", "client_secret"] as const
+
+const yes: ReadonlySet<string> = new Set(["yes", "y", "true", "t", "1"])
+const no: ReadonlySet<string> = new Set(["no", "n", "false", "f", "0", ""])
+
+const fromFound = Effect.fnUntraced(function* (
+  found: Found,
+  nameOf: (key: (typeof keys)[number]) => string
+): Effect.fn.Return<Settings, ConfigurationError> {
+  const missing = required.filter((key) => !found[key]).map(nameOf)
+  if (missing.length > 0) {
+    return yield* refuse(
+      `Looker is not configured: ${missing.join(", ")} ${missing.length > 1 ? "are" : "is"} not set`,
+      missing
+    )
+  }
+  const verify = found.verify_ssl?.toLowerCase() ?? "true"
+  if (!yes.has(verify) && !no.has(verify)) {
+    return yield* refuse(`${nameOf("verify_ssl")} is "${found.verify_ssl}". Write true or false`)
+  }
+  const seconds = found.timeout === undefined || found.timeout === "" ? 120 : Number(found.timeout)
+  if (!(seconds > 0)) return yield* refuse(`${nameOf("timeout")} is "${found.timeout}". Write a number of seconds`)
+  return yield* make({
+    baseUrl: found.base_url ?? "",
+    clientId: found.client_id,
+    clientSecret: found.client_secret,
+    verifySsl: yes.has(verify),
+    timeout: Duration.seconds(seconds)
+  })
+})
+
+const envName = (key: string) => `LOOKERSDK_${key.toUpperCase()}`
+
+const readEnv = Effect.gen(function* () {
+  const provider = yield* ConfigProvider.ConfigProvider
+  const found: { [key: string]: string } = {}
+  for (const key of keys) {
+    const value = yield* Config.option(Config.String(envName(key))).parse(provider)
+    if (value._tag === "Some" && value.value !== "") found[key] = value.value
+  }
+  return found as Found
+}).pipe(
+  Effect.catchTag("ConfigError", (error) => Effect.fail(refuse(`The environment cannot be read: ${error.message}`)))
+)
+
+/**
+ * Settings from `LOOKERSDK_BASE_URL`, `LOOKERSDK_CLIENT_ID`, `LOOKERSDK_CLIENT_SECRET`, `LOOKERSDK_VERIFY_SSL` (true) and
+ * `LOOKERSDK_TIMEOUT` (120, seconds), read from the current `ConfigProvider`. One error names every variable that is missing.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerEnv: Layer.Layer<LookerConfig, ConfigurationError> = /* @__PURE__ */ Layer.effect(
+  LookerConfig,
+  /* @__PURE__ */ Effect.flatMap(readEnv, (found) => fromFound(found, envName))
+)
+
+/**
+ * Settings from a looker.ini, each overridden by its `LOOKERSDK_*` variable, as in Looker's own SDKs.
+ *
+ * **Details**
+ *
+ * `path` is `looker.ini` unless given, `section` the first in the file. Quotes around a value are taken off.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerIni = (
+  options: { readonly path?: string; readonly section?: string } = {}
+): Layer.Layer<LookerConfig, ConfigurationError, FileSystem.FileSystem> =>
+  Layer.effect(
+    LookerConfig,
+    Effect.gen(function* () {
+      const path = options.path ?? "looker.ini"
+      const text = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(path)).pipe(
+        Effect.mapError((error) => refuse(`${path} cannot be read: ${error.message}`))
+      )
+      const ini = Ini.parse(text)
+      const sections = Object.keys(ini).filter((name) => Predicate.isObject(ini[name]))
+      const section = options.section ?? sections[0]
+      const values = section === undefined ? undefined : ini[section]
+      if (section === undefined || !Predicate.isObject(values)) {
+        return yield* refuse(
+          `${path} has no section [${section ?? "Looker"}]${sections.length > 0 ? `; it has ${sections.join(", ")}` : ""}`
+        )
+      }
+      const found: { [key: string]: string } = {}
+      for (const key of keys) {
+        const value = (values as Readonly<Record<string, unknown>>)[key]
+        if (value !== undefined) found[key] = String(value)
+      }
+      return yield* fromFound({ ...found, ...(yield* readEnv) }, (key) => `${key} in ${path}, or ${envName(key)},`)
+    })
+  )

@@ -1,0 +1,77 @@
+/**
+ * HTTP: the endpoints of the contract, each call with base URL, token, timeout, retry, and exactly the errors it has.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as caller from "./internal/caller.ts"
+import { LookerAuth, withToken } from "./LookerAuth.ts"
+import { LookerConfig } from "./LookerConfig.ts"
+import { LookerPolicy } from "./LookerPolicy.ts"
+
+/**
+ * Calls an endpoint of {@link LookerApi}, also one that has no service of its own here.
+ *
+ * **Details**
+ *
+ * A 401 means one new login and the same request once more. What fails and is safe to repeat is retried as `LookerPolicy` says; an
+ * error the endpoint's contract does not name becomes `UnexpectedResponse`.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const user = LookerHttp.LookerHttp.use((http) => http.call(LookerApi.me, (client) => client.User.me({ query: {} })))
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class LookerHttp extends Context.Service<
+  LookerHttp,
+  {
+    readonly call: caller.Caller
+    /** The time one request may take; it also holds for what is read of a body later. */
+    readonly timeout: Duration.Duration
+  }
+>()("effect-looker/LookerHttp") {}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function* () {
+  const settings = yield* LookerConfig
+  const policy = yield* LookerPolicy
+  const auth = yield* LookerAuth
+  const bound = caller.bindHttpClient(yield* HttpClient.HttpClient, settings)
+  const token = Effect.mapError(auth.token, (error) => new caller.LoginFailed(error))
+
+  const authorized = HttpClient.makeWith<caller.SendError, never, caller.SendError, never>(
+    (request) =>
+      Effect.flatMap(Effect.all([request, token]), ([request, first]) =>
+        Effect.catchTag(withToken(bound, first).execute(request), "Unauthorized", () =>
+          auth.invalidate(first).pipe(
+            Effect.andThen(token),
+            Effect.flatMap((second) => withToken(bound, second).execute(request))
+          )
+        )
+      ),
+    Effect.succeed
+  )
+
+  return LookerHttp.of({
+    call: yield* caller.make({ httpClient: authorized, settings, policy }),
+    timeout: settings.timeout
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<LookerHttp, never, LookerConfig | LookerAuth | HttpClient.HttpClient> =
+  /* @__PURE__ */ Layer.effect(LookerHttp, make)

@@ -1,0 +1,75 @@
+/**
+ * Endpoints of queries: create one, look one up.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as LookerApi from "./api/LookerApi.ts"
+import * as Query from "./domain/Query.ts"
+import type { CreateError, ReadError } from "./LookerError.ts"
+import { LookerHttp } from "./LookerHttp.ts"
+
+/**
+ * `fields`: a comma-separated list of the keys to answer with; all when absent.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly fields?: string | undefined
+}
+
+/**
+ * **Details**
+ *
+ * - `createQuery`: `POST /queries`. An identical query has the same id, so it may be asked again at will
+ * - `query`: `GET /queries/{query_id}`
+ * - `queryForSlug`: `GET /queries/slug/{slug}`, by share slug or 22-character client id
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Queries extends Context.Service<
+  Queries,
+  {
+    createQuery(query: Query.QueryInput, options?: Options): Effect.Effect<Query.Query, CreateError>
+    query(queryId: string, options?: Options): Effect.Effect<Query.Query, ReadError>
+    queryForSlug(slug: string, options?: Options): Effect.Effect<Query.Query, ReadError>
+  }
+>()("effect-looker/Queries") {}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function* () {
+  const { call } = yield* LookerHttp
+
+  const createQuery = Effect.fn("Queries.createQuery")((query: Query.QueryInput, options: Options = {}) =>
+    call(LookerApi.createQuery, (client) =>
+      client.Query.create_query({ payload: Query.toInput(query), query: { fields: options.fields } })
+    )
+  )
+
+  const query = Effect.fn("Queries.query")((queryId: string, options: Options = {}) =>
+    call(LookerApi.query, (client) =>
+      client.Query.query({ params: { query_id: queryId }, query: { fields: options.fields } })
+    )
+  )
+
+  const queryForSlug = Effect.fn("Queries.queryForSlug")((slug: string, options: Options = {}) =>
+    call(LookerApi.queryForSlug, (client) =>
+      client.Query.query_for_slug({ params: { slug }, query: { fields: options.fields } })
+    )
+  )
+
+  return Queries.of({ createQuery, query, queryForSlug })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<Queries, never, LookerHttp> = /* @__PURE__ */ Layer.effect(Queries, make)

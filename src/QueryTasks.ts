@@ -1,0 +1,152 @@
+/**
+ * Endpoints of query tasks: start one, ask about it, fetch its result, kill it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as LookerApi from "./api/LookerApi.ts"
+import type * as QueryTask from "./domain/QueryTask.ts"
+import type { RunningQuery } from "./domain/RunningQuery.ts"
+import * as answer from "./internal/answer.ts"
+import * as LookerError from "./LookerError.ts"
+import { LookerHttp } from "./LookerHttp.ts"
+
+/**
+ * The body of a finished task's results, in the task's own format. It can be read once: as a whole, or as it arrives.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ResultBody {
+  readonly contentType: string
+  readonly text: Effect.Effect<string, LookerError.TruncatedResult>
+  readonly bytes: Stream.Stream<Uint8Array, LookerError.TruncatedResult>
+}
+
+/**
+ * **Details**
+ *
+ * - `createQueryTask`: `POST /query_tasks`. Starts a run, and would start a second one if it were repeated, so it is not sent again
+ *   after a failure that may have reached Looker (see `LookerPolicy.repeatCreateQueryTask`)
+ * - `queryTask`: `GET /query_tasks/{query_task_id}`
+ * - `queryTaskMultiResults`: `GET /query_tasks/multi_results`. Repeated ids are asked once; no ids, no request. One request, so at
+ *   most about 250 ids. The values are Looker's own; `TaskState.fromEntry` reads them
+ * - `queryTaskResults`: `GET /query_tasks/{query_task_id}/results`. `None` while the query is not finished (202, and 204 before
+ *   Looker 25.0.9). A failed query is `BadRequest` in every format but json_detail
+ * - `killQuery`: `DELETE /running_queries/{query_task_id}`. `NotFound` once the task is finished
+ * - `allRunningQueries`: `GET /running_queries`
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class QueryTasks extends Context.Service<
+  QueryTasks,
+  {
+    createQueryTask(
+      task: QueryTask.CreateQueryTask,
+      params?: QueryTask.CreateQueryTaskParams
+    ): Effect.Effect<QueryTask.QueryTask, LookerError.CreateError>
+    queryTask(
+      taskId: string,
+      options?: { readonly fields?: string | undefined }
+    ): Effect.Effect<QueryTask.QueryTask, LookerError.ReadError>
+    queryTaskMultiResults(
+      taskIds: ReadonlyArray<string>
+    ): Effect.Effect<Readonly<Record<string, unknown>>, LookerError.ReadError>
+    queryTaskResults(taskId: string): Effect.Effect<Option.Option<ResultBody>, LookerError.ReadError>
+    killQuery(taskId: string): Effect.Effect<void, LookerError.ReadError | LookerError.ValidationFailed>
+    readonly allRunningQueries: Effect.Effect<
+      ReadonlyArray<RunningQuery>,
+      LookerError.CallError | LookerError.NotFound | LookerError.TooManyRequests
+    >
+  }
+>()("effect-looker/QueryTasks") {}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.gen(function* () {
+  const { call, timeout } = yield* LookerHttp
+
+  const createQueryTask = Effect.fn("QueryTasks.createQueryTask")(
+    (task: QueryTask.CreateQueryTask, params: QueryTask.CreateQueryTaskParams = {}) =>
+      call(LookerApi.createQueryTask, (client) => client.Query.create_query_task({ payload: task, query: params }))
+  )
+
+  const queryTask = Effect.fn("QueryTasks.queryTask")(
+    (taskId: string, options: { readonly fields?: string | undefined } = {}) =>
+      call(LookerApi.queryTask, (client) =>
+        client.Query.query_task({ params: { query_task_id: taskId }, query: { fields: options.fields } })
+      )
+  )
+
+  const queryTaskMultiResults = Effect.fn("QueryTasks.queryTaskMultiResults")(
+    (taskIds: ReadonlyArray<string>): Effect.Effect<Readonly<Record<string, unknown>>, LookerError.ReadError> =>
+      taskIds.length === 0
+        ? Effect.succeed({})
+        : call(LookerApi.queryTaskMultiResults, (client) =>
+            client.Query.query_task_multi_results({ query: { query_task_ids: [...new Set(taskIds)] } })
+          )
+  )
+
+  const queryTaskResults = Effect.fn("QueryTasks.queryTaskResults")((taskId: string) =>
+    call(LookerApi.queryTaskResults, (client) =>
+      client.Query.query_task_results({ params: { query_task_id: taskId }, responseMode: "response-only" })
+    ).pipe(Effect.map((response) => resultBody(response, taskId, timeout)))
+  )
+
+  const killQuery = Effect.fn("QueryTasks.killQuery")((taskId: string) =>
+    call(LookerApi.killQuery, (client) => client.Query.kill_query({ params: { query_task_id: taskId } }))
+  )
+
+  const allRunningQueries = call(LookerApi.allRunningQueries, (client) => client.Query.all_running_queries({})).pipe(
+    Effect.withSpan("QueryTasks.allRunningQueries")
+  )
+
+  return QueryTasks.of({
+    createQueryTask,
+    queryTask,
+    queryTaskMultiResults,
+    queryTaskResults,
+    killQuery,
+    allRunningQueries
+  })
+})
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer: Layer.Layer<QueryTasks, never, LookerHttp> = /* @__PURE__ */ Layer.effect(QueryTasks, make)
+
+const resultBody = (
+  response: HttpClientResponse.HttpClientResponse,
+  taskId: string,
+  timeout: Duration.Duration
+): Option.Option<ResultBody> => {
+  if (answer.isNotFinished(response)) return Option.none()
+  const brokenOff = (error: { readonly message: string }) =>
+    new LookerError.TruncatedResult({ message: `The result broke off: ${error.message}`, taskId })
+  const stalled = new LookerError.TruncatedResult({
+    message: `The result stopped coming for ${Duration.toSeconds(timeout)} s`,
+    taskId
+  })
+  return Option.some({
+    contentType: response.headers["content-type"] ?? "",
+    text: response.text.pipe(
+      Effect.mapError(brokenOff),
+      Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(stalled) })
+    ),
+    bytes: response.stream.pipe(
+      Stream.mapError(brokenOff),
+      Stream.timeoutOrElse({ duration: timeout, orElse: () => Stream.fail(stalled) })
+    )
+  })
+}

@@ -1,0 +1,66 @@
+/**
+ * Who talks to Looker: what a login returns, and the user behind it.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { Can, Id, nullish, openStruct } from "./Wire.ts"
+
+/**
+ * The answer to a login. `expires_in` is in seconds; 3600 and 3599 were recorded.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const AccessToken = openStruct({
+  access_token: Schema.String,
+  token_type: nullish(Schema.String),
+  expires_in: Schema.Number,
+  refresh_token: nullish(Schema.String)
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type AccessToken = typeof AccessToken.Type
+
+/**
+ * The form body of a login.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const LoginForm = Schema.Struct({
+  client_id: Schema.String,
+  client_secret: Schema.String
+})
+
+/**
+ * The user of the current token: the fields that name him, the rest kept as sent.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const User = openStruct({
+  can: nullish(Can),
+  id: Schema.optional(Id),
+  display_name: nullish(Schema.String),
+  email: nullish(Schema.String),
+  first_name: nullish(Schema.String),
+  last_name: nullish(Schema.String),
+  locale: nullish(Schema.String),
+  group_ids: nullish(Schema.Array(Id)),
+  role_ids: nullish(Schema.Array(Id)),
+  is_disabled: nullish(Schema.Boolean),
+  home_folder_id: nullish(Id),
+  personal_folder_id: nullish(Id),
+  avatar_url: nullish(Schema.String),
+  url: nullish(Schema.String)
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type User = typeof User.Type

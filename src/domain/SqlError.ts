@@ -1,0 +1,121 @@
+/**
+ * What went wrong inside a query, in one shape, whichever of Looker's four it came in.
+ *
+ * @since 0.1.0
+ */
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+
+/**
+ * One error or warning of a query.
+ *
+ * **Details**
+ *
+ * `message` is Looker's sentence, `details` the database's own text, `sql` the statement, `line`, `column` and `character`
+ * (1-based) where in it. `fatal: false` marks a warning: Looker reports development-mode notes with status `error` and level
+ * `error`, and only this key tells them apart (Looker support, spectacles issue 164). `raw` is the object as it came.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const SqlError = Schema.Struct({
+  message: Schema.String,
+  fatal: Schema.Boolean,
+  details: Schema.optional(Schema.String),
+  sql: Schema.optional(Schema.String),
+  line: Schema.optional(Schema.Number),
+  column: Schema.optional(Schema.Number),
+  character: Schema.optional(Schema.Number),
+  level: Schema.optional(Schema.String),
+  raw: Schema.Unknown
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type SqlError = typeof SqlError.Type
+
+const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
+
+const position = (value: unknown): number | undefined => {
+  const parsed = typeof value === "string" ? Number(value) : value
+  return typeof parsed === "number" && Number.isFinite(parsed) ? parsed : undefined
+}
+
+/**
+ * Reads one entry of an `errors` list: an object as recorded, or a bare sentence.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const fromUnknown = (raw: unknown): SqlError => {
+  if (!Predicate.isObject(raw)) {
+    return { message: text(raw) ?? "Looker gave no reason", fatal: true, raw }
+  }
+  const error = raw as Readonly<Record<string, unknown>>
+  const location = (Predicate.isObject(error.sql_error_loc) ? error.sql_error_loc : {}) as Readonly<
+    Record<string, unknown>
+  >
+  return {
+    message: text(error.message) ?? text(error.message_details) ?? "Looker gave no reason",
+    fatal: error.fatal !== false,
+    details: text(error.message_details),
+    sql: text(error.params),
+    line: position(location.line),
+    column: position(location.column),
+    character: position(location.character),
+    level: text(error.level),
+    raw
+  }
+}
+
+const lookerErrors = (rows: unknown): ReadonlyArray<SqlError> => {
+  if (!Array.isArray(rows)) return []
+  const first: unknown = rows[0]
+  if (!Predicate.isObject(first) || !("looker_error" in first)) return []
+  return rows.map((row) => ({
+    ...fromUnknown(Predicate.isObject(row) ? (row as Readonly<Record<string, unknown>>).looker_error : row),
+    raw: row
+  }))
+}
+
+/**
+ * Finds the errors in a result body, in all four shapes Looker uses: `errors[]` (json_detail), one `error` string (the newer
+ * LookML runtime), `looker_error` rows (json, and json_bi under `rows`), and a list of bare strings (very old json).
+ *
+ * **Gotchas**
+ *
+ * `looker_error` counts when the key exists in the first row. A bare list of strings is an error only when the task's status
+ * says so, which is why `failed` has to be given.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const fromBody = (body: unknown, failed: boolean): ReadonlyArray<SqlError> => {
+  if (Array.isArray(body)) {
+    const rows = lookerErrors(body)
+    return rows.length === 0 && failed ? body.filter(Predicate.isString).map(fromUnknown) : rows
+  }
+  if (Predicate.isObject(body)) {
+    const object = body as Readonly<Record<string, unknown>>
+    if (Array.isArray(object.errors) && object.errors.length > 0) return object.errors.map(fromUnknown)
+    if (text(object.error) !== undefined) return [fromUnknown(object.error)]
+    return [...lookerErrors(object.rows), ...lookerErrors(object.data)]
+  }
+  return failed && text(body) !== undefined ? [fromUnknown(body)] : []
+}
+
+/**
+ * The SQL of a result body, where it carries it and the user may see it.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const sqlOf = (body: unknown): string | undefined => {
+  if (!Predicate.isObject(body)) return undefined
+  const { metadata, sql } = body as Readonly<Record<string, unknown>>
+  return (
+    text(sql) ?? (Predicate.isObject(metadata) ? text((metadata as Readonly<Record<string, unknown>>).sql) : undefined)
+  )
+}

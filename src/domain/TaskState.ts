@@ -1,0 +1,98 @@
+/**
+ * One entry of `query_task_multi_results`, read into what it means.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Predicate from "effect/Predicate"
+import * as SqlError from "./SqlError.ts"
+
+type Empty = Record<never, never>
+
+/**
+ * What Looker says about a task.
+ *
+ * **Details**
+ *
+ * - `Pending`: not finished; `status` is Looker's word (`added`, `running`, `pending`)
+ * - `Complete`: finished; `data` is the result as `multi_results` carries it, `warnings` what Looker remarked
+ * - `Failed`: the query did not run through
+ * - `Killed`: somebody killed it
+ * - `Expired`: the results are gone, *or* not visible yet: Looker shows this word for up to two seconds before the true one
+ * - `Missing`: no such task, or another user's
+ * - `Unrecognised`: a word this library does not know
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TaskState = Data.TaggedEnum<{
+  readonly Pending: { readonly status: string }
+  readonly Complete: { readonly data: unknown; readonly warnings: ReadonlyArray<SqlError.SqlError> }
+  readonly Failed: { readonly errors: ReadonlyArray<SqlError.SqlError>; readonly sql: string | undefined }
+  readonly Killed: Empty
+  readonly Expired: Empty
+  readonly Missing: Empty
+  readonly Unrecognised: { readonly status: string }
+}>
+
+/**
+ * Constructors, `$is` and `$match` of {@link TaskState}.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const TaskState = Data.taggedEnum<TaskState>()
+
+/**
+ * Whether a body of a finished task is a success, and with which warnings.
+ *
+ * **Gotchas**
+ *
+ * Looker answers 200 and `complete` with errors inside (json_detail `errors[]`, `looker_error` rows), and `error` with nothing
+ * but warnings inside. The body decides, not the word.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const fromBody = (body: unknown, failed: boolean): TaskState => {
+  const found = SqlError.fromBody(body, failed)
+  const errors = found.filter((error) => error.fatal)
+  if (errors.length > 0 || (failed && found.length === 0)) {
+    return TaskState.Failed({
+      errors: errors.length > 0 ? errors : [SqlError.fromUnknown(undefined)],
+      sql: SqlError.sqlOf(body) ?? errors[0]?.sql
+    })
+  }
+  return TaskState.Complete({ data: body, warnings: found })
+}
+
+/**
+ * Reads one entry of `multi_results`. Status words are compared without regard to case: Looker's documentation writes
+ * "Complete", the wire says `complete`. An entry that is no object, or has no status, is `Unrecognised`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const fromEntry = (entry: unknown): TaskState => {
+  const { data, status } = (Predicate.isObject(entry) ? entry : {}) as { data?: unknown; status?: unknown }
+  const word = typeof status === "string" ? status : ""
+  switch (word.toLowerCase()) {
+    case "added":
+    case "running":
+    case "pending":
+      return TaskState.Pending({ status: word.toLowerCase() })
+    case "complete":
+      return fromBody(data, false)
+    case "error":
+    case "failure":
+      return fromBody(data, true)
+    case "killed":
+      return TaskState.Killed()
+    case "expired":
+      return TaskState.Expired()
+    case "missing":
+      return TaskState.Missing()
+    default:
+      return TaskState.Unrecognised({ status: word })
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * The one place where HTTP (a status, headers, a body, a broken connection) becomes an error of this library.
+ */
+import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as LookerError from "../LookerError.ts"
+
+const snippetLength = 500
+
+/** The status an error of the contract has; the other errors may come from any endpoint. */
+const statusOf: { readonly [tag: string]: number } = {
+  BadRequest: 400,
+  Forbidden: 403,
+  NotFound: 404,
+  Conflict: 409,
+  ValidationFailed: 422,
+  TooManyRequests: 429
+}
+
+/** `GET /query_tasks/3f2a`: the request as a person would name it, without host and query. */
+export const endpointOf = (request: HttpClientRequest.HttpClientRequest): string =>
+  `${request.method} ${request.url.replace(/^https?:\/\/[^/]+/i, "").replace(/^.*\/api\/4\.0(?=\/)/, "")}`
+
+export const snippetOf = (body: string): string => {
+  const plain = body.replace(/\s+/g, " ").trim()
+  return plain.length > snippetLength ? `${plain.slice(0, snippetLength)}…` : plain
+}
+
+const isHtml = (body: string) => /^\s*<(!doctype|html|head|body|h1|center)/i.test(body)
+
+/** An HTML page in a sentence: its title, or its text. */
+const sentenceOf = (html: string): string =>
+  snippetOf(/<title[^>]*>([^<]*)<\/title>/i.exec(html)?.[1] ?? html.replace(/<[^>]*>/g, " "))
+
+const ErrorBody = Schema.fromJsonString(
+  Schema.Struct({
+    message: Schema.optional(Schema.NullOr(Schema.String)),
+    documentation_url: Schema.optional(Schema.NullOr(Schema.String)),
+    errors: Schema.optional(Schema.NullOr(Schema.Array(LookerError.ValidationDetail)))
+  })
+)
+
+const decodeErrorBody = Schema.decodeUnknownOption(ErrorBody)
+
+const retryAfterOf = (response: HttpClientResponse.HttpClientResponse) =>
+  Option.getOrUndefined(
+    Option.flatMap(Headers.get(response.headers, "retry-after"), (text) =>
+      Result.getSuccess(Headers.parseRetryAfter(text))
+    )
+  )
+
+/**
+ * A response that is no success, as an error. Bodies may be JSON, HTML or nothing, whatever their content type says: Looker's
+ * 404 pages come as `text/html` and as an echo of the request's `Accept` header, load balancers answer 502 with a page.
+ */
+export const fromResponse = Effect.fnUntraced(function* (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.fn.Return<never, LookerError.HttpError> {
+  const { headers, request, status } = response
+  const body = yield* Effect.catch(response.text, () => Effect.succeed(""))
+  const parsed = Option.getOrUndefined(decodeErrorBody(body))
+  const common = {
+    message: parsed?.message || (isHtml(body) ? sentenceOf(body) : snippetOf(body)) || `HTTP status ${status}`,
+    endpoint: endpointOf(request),
+    documentationUrl: parsed?.documentation_url ?? undefined,
+    traceId: headers["x-b3-traceid"]
+  }
+  switch (status) {
+    case 400:
+      return yield* new LookerError.BadRequest(common)
+    case 401:
+      return yield* new LookerError.Unauthorized(common)
+    case 403:
+      return yield* new LookerError.Forbidden(common)
+    case 404:
+      return yield* new LookerError.NotFound(common)
+    case 409:
+      return yield* new LookerError.Conflict(common)
+    case 422:
+      return yield* new LookerError.ValidationFailed({ ...common, errors: parsed?.errors ?? [] })
+    case 429:
+      return yield* new LookerError.TooManyRequests({ ...common, retryAfter: retryAfterOf(response) })
+    case 500:
+    case 502:
+    case 503:
+    case 504:
+      return yield* new LookerError.LookerUnavailable({
+        ...common,
+        status,
+        reached: status === 503 ? "no" : "maybe",
+        retryAfter: retryAfterOf(response)
+      })
+    default:
+      return yield* new LookerError.UnexpectedResponse({ ...common, status, snippet: snippetOf(body) })
+  }
+})
+
+/** `query_task_results` of a task that still runs: 202 since Looker 25.0.9, 204 before. */
+export const isNotFinished = (response: HttpClientResponse.HttpClientResponse): boolean =>
+  response.status === 202 || response.status === 204
+
+/** Codes of Node, Bun and undici for connections that never came about. */
+const neverReached: ReadonlySet<string> = new Set([
+  "ECONNREFUSED",
+  "ConnectionRefused",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT"
+])
+
+const codeOf = (cause: unknown): string | undefined => {
+  if (!Predicate.isObject(cause)) return undefined
+  const { cause: inner, code, errors } = cause as { cause?: unknown; code?: unknown; errors?: unknown }
+  if (typeof code === "string") return code
+  return codeOf(inner) ?? (Array.isArray(errors) ? codeOf(errors[0]) : undefined)
+}
+
+const messageOf = (cause: unknown): string | undefined => {
+  if (!(cause instanceof Error)) return undefined
+  return messageOf(cause.cause) ?? (cause.message === "" ? cause.name : cause.message)
+}
+
+/**
+ * A request that never got its whole answer, as an error.
+ *
+ * The HTTP client's own error is not kept as a cause: it holds the request with its headers.
+ */
+export const fromClientError = (error: HttpClientError.HttpClientError): LookerError.HttpError => {
+  const { reason, request, response } = error
+  const endpoint = endpointOf(request)
+  switch (reason._tag) {
+    case "InvalidUrlError":
+    case "EncodeError":
+      return new LookerError.BadRequest({ message: reason.message, endpoint })
+    case "TransportError": {
+      const code = codeOf(reason.cause)
+      const why = messageOf(reason.cause) ?? reason.description ?? "the connection broke"
+      return new LookerError.LookerUnavailable({
+        message: code === undefined || why.includes(code) ? why : `${why} (${code})`,
+        endpoint,
+        reached: code !== undefined && neverReached.has(code) ? "no" : "maybe"
+      })
+    }
+    default:
+      return new LookerError.UnexpectedResponse({ message: reason.message, endpoint, status: response?.status })
+  }
+}
+
+/** No answer in time. */
+export const fromTimeout = (endpoint: string, seconds: number): LookerError.LookerUnavailable =>
+  new LookerError.LookerUnavailable({ message: `No answer within ${seconds} s`, endpoint, reached: "maybe" })
+
+/** An answer that does not fit the contract. */
+export const fromUndecodable = (
+  response: HttpClientResponse.HttpClientResponse,
+  problem: string
+): Effect.Effect<never, LookerError.UnexpectedResponse> =>
+  Effect.flatMap(
+    Effect.catch(response.text, () => Effect.succeed("")),
+    (body) =>
+      Effect.fail(
+        new LookerError.UnexpectedResponse({
+          message: problem,
+          endpoint: endpointOf(response.request),
+          status: response.status,
+          snippet: snippetOf(body),
+          traceId: response.headers["x-b3-traceid"]
+        })
+      )
+  )
+
+/** Whether an endpoint whose contract has these statuses may fail with this error. */
+export const isDeclared = (error: LookerError.HttpError, statuses: ReadonlySet<number> | undefined): boolean => {
+  const status = statusOf[error._tag]
+  return status === undefined || statuses?.has(status) === true
+}
+
+/** An error the endpoint's contract does not have, as one that any endpoint may have. */
+export const undeclared = (error: LookerError.HttpError): LookerError.UnexpectedResponse =>
+  new LookerError.UnexpectedResponse({
+    message: `Looker's contract has no such answer here: ${error.message}`,
+    endpoint: error.endpoint,
+    status: statusOf[error._tag],
+    documentationUrl: error.documentationUrl,
+    traceId: error.traceId
+  })

@@ -1,0 +1,358 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, type Duration, Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
+import { LookerError, LookerPolicy, QueryTaskPoller, QueryTasks } from "effect-looker"
+import { pass, runOut, settle, timed } from "./support/time.ts"
+
+type Answers = Readonly<Record<string, unknown>>
+
+/** The poller over a stand-in for QueryTasks that answers `multi_results` from a function. */
+const poller = (
+  answer: (ids: ReadonlyArray<string>, request: number) => Answers | Effect.Effect<Answers, LookerError.ReadError>,
+  policy: LookerPolicy.Options = {}
+) => {
+  const asked: Array<ReadonlyArray<string>> = []
+  const tasks = Layer.mock(QueryTasks.QueryTasks, {
+    queryTaskMultiResults: (ids) =>
+      Effect.suspend(() => {
+        asked.push(ids)
+        const answers = answer(ids, asked.length)
+        return Effect.isEffect(answers) ? answers : Effect.succeed(answers)
+      })
+  })
+  const layer = QueryTaskPoller.layer.pipe(Layer.provide(tasks), Layer.provide(LookerPolicy.layer(policy)), Layer.orDie)
+  return { asked, layer }
+}
+
+const wait = (taskId: string, options?: { readonly timeout?: Duration.Input }) =>
+  QueryTaskPoller.QueryTaskPoller.use((poller) => poller.wait(taskId, options))
+
+const all = (ids: ReadonlyArray<string>, entry: unknown): Answers => Object.fromEntries(ids.map((id) => [id, entry]))
+
+const complete = { status: "complete", data: [] }
+
+describe("QueryTaskPoller", () => {
+  it.effect("gives every waiting fiber the data of its own task, whatever the order of the answer", () => {
+    const { layer } = poller((ids) =>
+      Object.fromEntries([...ids].reverse().map((id) => [id, { status: "complete", data: [{ id }] }]))
+    )
+    return Effect.gen(function* () {
+      const finished = yield* runOut(Effect.all([wait("a"), wait("b"), wait("c")], { concurrency: "unbounded" }))
+      assert.deepStrictEqual(
+        finished.map(({ data, taskId }) => [taskId, data]),
+        [
+          ["a", [{ id: "a" }]],
+          ["b", [{ id: "b" }]],
+          ["c", [{ id: "c" }]]
+        ]
+      )
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("asks about a thousand tasks in ten requests of a hundred ids", () => {
+    const { asked, layer } = poller((ids) => all(ids, complete))
+    return Effect.gen(function* () {
+      const ids = Array.from({ length: 1000 }, (_, index) => `task-${index}`)
+      yield* runOut(Effect.forEach(ids, (id) => wait(id), { concurrency: "unbounded" }))
+      assert.deepStrictEqual(
+        asked.map((ids) => ids.length),
+        Array.from({ length: 10 }, () => 100)
+      )
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("shares one entry between fibers that wait for the same task", () => {
+    const { asked, layer } = poller((ids) => all(ids, complete))
+    return Effect.gen(function* () {
+      const finished = yield* runOut(Effect.all([wait("a"), wait("a"), wait("a")], { concurrency: "unbounded" }))
+      assert.strictEqual(finished.length, 3)
+      assert.deepStrictEqual(asked, [["a"]])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("sends nothing while nobody waits", () => {
+    const { asked, layer } = poller((ids) => all(ids, complete))
+    return Effect.gen(function* () {
+      yield* pass("1 minute", "1 second")
+      assert.strictEqual(asked.length, 0)
+      yield* runOut(wait("a"))
+      yield* pass("1 minute", "1 second")
+      assert.strictEqual(asked.length, 1)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("stops asking about a task whose only waiter was interrupted", () => {
+    const { asked, layer } = poller((ids) => all(ids, { status: "running" }))
+    return Effect.gen(function* () {
+      const gone = yield* Effect.forkChild(wait("gone"))
+      const stays = yield* Effect.forkChild(wait("stays"))
+      yield* pass("250 millis")
+      yield* Fiber.interrupt(gone)
+      const before = asked.length
+      yield* pass("1 second")
+      assert.isAbove(asked.length, before)
+      assert.isTrue(asked.slice(before).every((ids) => ids.join() === "stays"))
+      yield* Fiber.interrupt(stays)
+      const after = asked.length
+      yield* pass("1 minute", "1 second")
+      assert.strictEqual(asked.length, after)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("asks for the first time after 100 ms, so that tasks created together go together", () => {
+    const { asked, layer } = poller((ids) => all(ids, complete))
+    return Effect.gen(function* () {
+      const first = yield* Effect.forkChild(wait("a"))
+      yield* pass("60 millis")
+      const second = yield* Effect.forkChild(wait("b"))
+      yield* pass("30 millis")
+      assert.strictEqual(asked.length, 0)
+      yield* pass("20 millis")
+      yield* Fiber.join(first)
+      yield* Fiber.join(second)
+      assert.deepStrictEqual(asked, [["a", "b"]])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("asks ever more rarely about a task that grows old: ten minutes cost at most 300 requests", () => {
+    const { asked, layer } = poller((ids) => all(ids, { status: "running" }))
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(wait("a"))
+      yield* pass("10 minutes", "50 millis")
+      assert.isAtMost(asked.length, 300)
+      assert.isAtLeast(asked.length, 120)
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("finds a new task soon although it sleeps long for an old one", () => {
+    const { layer } = poller((ids) =>
+      Object.fromEntries(ids.map((id) => [id, id === "new" ? complete : { status: "running" }]))
+    )
+    return Effect.gen(function* () {
+      const old = yield* Effect.forkChild(wait("old"))
+      yield* pass("5 minutes", "1 second")
+      const { millis } = yield* timed(wait("new"))
+      assert.isAtMost(millis, 120)
+      yield* Fiber.interrupt(old)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("keeps to the budget of requests per second, however many tasks wait", () => {
+    const { asked, layer } = poller((ids) => all(ids, { status: "running" }))
+    return Effect.gen(function* () {
+      const ids = Array.from({ length: 1000 }, (_, index) => `task-${index}`)
+      const fiber = yield* Effect.forkChild(Effect.forEach(ids, (id) => wait(id), { concurrency: "unbounded" }))
+      yield* pass("10 seconds", "20 millis")
+      assert.isAtMost(asked.length, 100)
+      assert.isAtLeast(asked.length, 80)
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("polls by the caller's schedule", () => {
+    const { layer } = poller((ids, request) => all(ids, request < 3 ? { status: "running" } : complete), {
+      poll: Schedule.spaced("7 seconds")
+    })
+    return Effect.gen(function* () {
+      const { millis } = yield* timed(wait("a"))
+      assert.strictEqual(millis, 21_000)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("fails with PollingTimeout when the caller's schedule ends, and waits anew afterwards", () => {
+    const { asked, layer } = poller((ids, request) => all(ids, request < 4 ? { status: "running" } : complete), {
+      poll: Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 3 }))
+    })
+    return Effect.gen(function* () {
+      const error = yield* runOut(Effect.flip(wait("a")))
+      assert.strictEqual(error._tag, "PollingTimeout")
+      assert.strictEqual(asked.length, 3)
+      assert.strictEqual((yield* runOut(wait("a"))).taskId, "a")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("never spins, not even on a schedule without a pause", () => {
+    const { asked, layer } = poller((ids) => all(ids, { status: "running" }), { poll: Schedule.forever })
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(wait("a"))
+      yield* pass("1 second")
+      assert.isAtMost(asked.length, 101)
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("fails with PollingTimeout after the caller's time", () => {
+    const { layer } = poller((ids) => all(ids, { status: "running" }))
+    return Effect.gen(function* () {
+      const { millis, value } = yield* timed(Effect.flip(wait("a", { timeout: "30 seconds" })))
+      assert.strictEqual(value._tag, "PollingTimeout")
+      assert.strictEqual(millis, 30_000)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("takes a passing expired for pending: first, in the middle, and before success", () => {
+    const timeline = ["expired", "running", "expired", "complete"]
+    const { layer } = poller((ids, request) => all(ids, { status: timeline[request - 1] ?? "complete", data: [] }))
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* runOut(wait("a"))).taskId, "a")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("fails with ResultsExpired when expired stays for the grace period", () => {
+    const { layer } = poller((ids) => all(ids, { status: "expired", data: { error: "Results have expired." } }))
+    return Effect.gen(function* () {
+      const { millis, value } = yield* timed(Effect.flip(wait("a")))
+      assert.strictEqual(value._tag, "ResultsExpired")
+      assert.isAtLeast(millis, 30_000)
+      assert.isAtMost(millis, 33_000)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("counts the grace period anew after an answer that can be believed", () => {
+    const { layer } = poller((ids, request) => all(ids, { status: request % 5 === 0 ? "running" : "expired" }), {
+      poll: Schedule.spaced("10 seconds")
+    })
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Effect.flip(wait("a")))
+      yield* pass("45 seconds", "1 second")
+      assert.isTrue(fiber.pollUnsafe() !== undefined)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("polls again for an id left out of an answer, and fails with TaskMissing after the grace period", () => {
+    const { layer } = poller((ids, request) => (request === 2 ? all(ids, complete) : {}))
+    const never = poller(() => ({}))
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* runOut(Effect.provide(wait("a"), layer))).taskId, "a")
+      const error = yield* runOut(Effect.flip(Effect.provide(wait("a"), never.layer)))
+      assert.strictEqual(error._tag, "TaskMissing")
+    })
+  })
+
+  it.effect("polls on through an unknown word, and fails with UnknownTaskStatus after the grace period", () => {
+    const { layer } = poller((ids, request) => all(ids, request < 3 ? { status: "dreaming" } : complete))
+    const always = poller((ids) => all(ids, { status: "dreaming" }))
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* runOut(Effect.provide(wait("a"), layer))).taskId, "a")
+      const error = yield* runOut(Effect.flip(Effect.provide(wait("a"), always.layer)))
+      assert.strictEqual(error._tag, "UnknownTaskStatus")
+      assert.strictEqual(error._tag === "UnknownTaskStatus" ? error.status : "", "dreaming")
+    })
+  })
+
+  it.effect("understands Complete, ERROR and Killed in any case", () => {
+    const words: Answers = {
+      a: { status: "Complete", data: [] },
+      b: { status: "ERROR", data: ["broken"] },
+      c: { status: "Killed" },
+      d: { status: "MISSING" }
+    }
+    const { layer } = poller(() => words)
+    return Effect.gen(function* () {
+      const exits = yield* runOut(
+        Effect.forEach(["a", "b", "c", "d"], (id) => Effect.result(wait(id)), { concurrency: "unbounded" })
+      )
+      assert.deepStrictEqual(
+        exits.map((result) => (result._tag === "Success" ? "ok" : result.failure._tag)),
+        ["ok", "QueryFailed", "QueryKilled", "TaskMissing"]
+      )
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("takes a status error that holds only warnings for success, and passes the warnings on", () => {
+    const note = { message: "Note: This query contains derived tables", fatal: false, level: "error" }
+    const { layer } = poller((ids) => all(ids, { status: "error", data: { data: [], errors: [note] } }))
+    return Effect.gen(function* () {
+      const finished = yield* runOut(wait("a"))
+      assert.deepStrictEqual(
+        finished.warnings.map(({ fatal, message }) => ({ fatal, message })),
+        [{ fatal: false, message: note.message }]
+      )
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("fails one bad task of a batch alone", () => {
+    const { layer } = poller((ids) =>
+      Object.fromEntries(ids.map((id) => [id, id === "bad" ? { status: "error", data: { error: "no" } } : complete]))
+    )
+    return Effect.gen(function* () {
+      const results = yield* runOut(
+        Effect.forEach(["a", "bad", "c"], (id) => Effect.result(wait(id)), { concurrency: "unbounded" })
+      )
+      assert.deepStrictEqual(
+        results.map((result) => result._tag),
+        ["Success", "Failure", "Success"]
+      )
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("finds the one id for which Looker refuses the whole batch", () => {
+    const { layer } = poller((ids) =>
+      ids.includes("unheard-of") ? Effect.fail(new LookerError.NotFound({ message: "Not found" })) : all(ids, complete)
+    )
+    return Effect.gen(function* () {
+      const ids = ["a", "b", "c", "unheard-of", "d"]
+      const results = yield* runOut(Effect.forEach(ids, (id) => Effect.result(wait(id)), { concurrency: "unbounded" }))
+      assert.deepStrictEqual(
+        results.map((result) => (result._tag === "Success" ? "ok" : result.failure._tag)),
+        ["ok", "ok", "ok", "NotFound", "ok"]
+      )
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("hands an error of the request to those who waited, and goes on for those who come later", () => {
+    const { layer } = poller((ids, request) =>
+      request === 1
+        ? Effect.fail(new LookerError.LookerUnavailable({ message: "down", reached: "maybe" }))
+        : all(ids, complete)
+    )
+    return Effect.gen(function* () {
+      const error = yield* runOut(Effect.flip(wait("a")))
+      assert.strictEqual(error._tag, "LookerUnavailable")
+      assert.strictEqual((yield* runOut(wait("a"))).taskId, "a")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("does not leave a waiter hanging when a round dies", () => {
+    const { layer } = poller((ids, request) => (request === 1 ? Effect.die(new Error("bug")) : all(ids, complete)))
+    return Effect.gen(function* () {
+      const exit = yield* runOut(Effect.exit(wait("a")))
+      assert.isTrue(Exit.hasDies(exit))
+      assert.strictEqual((yield* runOut(wait("b"))).taskId, "b")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("shows Looker's words as they change, and ends with the task", () => {
+    const timeline = ["added", "added", "running", "running", "complete"]
+    const { layer } = poller((ids, request) => all(ids, { status: timeline[request - 1] ?? "complete", data: [] }))
+    return Effect.gen(function* () {
+      const poller = yield* QueryTaskPoller.QueryTaskPoller
+      const words = yield* runOut(Stream.runCollect(poller.observe("a")))
+      assert.deepStrictEqual(words, ["added", "running", "complete"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("fails an observer as it fails a waiter", () => {
+    const { layer } = poller((ids) => all(ids, { status: "killed" }))
+    return Effect.gen(function* () {
+      const poller = yield* QueryTaskPoller.QueryTaskPoller
+      const error = yield* runOut(Effect.flip(Stream.runDrain(poller.observe("a"))))
+      assert.strictEqual(error._tag, "QueryKilled")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("releases who still waits when its scope closes", () => {
+    const { layer } = poller((ids) => all(ids, { status: "running" }))
+    return Effect.gen(function* () {
+      const waiting = yield* Deferred.make<Fiber.Fiber<unknown, unknown>>()
+      yield* Effect.gen(function* () {
+        const fiber = yield* Effect.forkDetach(wait("a"))
+        yield* pass("1 second")
+        yield* Deferred.succeed(waiting, fiber)
+      }).pipe(Effect.provide(layer))
+      yield* settle
+      const fiber = yield* Deferred.await(waiting)
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+    })
+  })
+})

@@ -39,14 +39,14 @@ export const layerServices: Layer.Layer<
   Services,
   never,
   LookerConfig.LookerConfig | LookerAuth.LookerAuth | HttpClient.HttpClient
-> = /* @__PURE__ */ QueryRunner.layer.pipe(
-  /* @__PURE__ */ Layer.provideMerge(QueryTaskPoller.layer),
-  /* @__PURE__ */ Layer.provideMerge(/* @__PURE__ */ Layer.merge(Queries.layer, QueryTasks.layer)),
-  /* @__PURE__ */ Layer.provideMerge(LookerHttp.layer)
+> = QueryRunner.layer.pipe(
+  Layer.provideMerge(QueryTaskPoller.layer),
+  Layer.provideMerge(Layer.merge(Queries.layer, QueryTasks.layer)),
+  Layer.provideMerge(LookerHttp.layer)
 )
 
 const withLogin: Layer.Layer<Services, ConfigurationError, LookerConfig.LookerConfig | HttpClient.HttpClient> =
-  /* @__PURE__ */ Layer.provide(layerServices, LookerAuth.layer)
+  Layer.provide(layerServices, LookerAuth.layer)
 
 /**
  * Looker at a URL, with the client id and secret of an API key.
@@ -87,7 +87,7 @@ export const layerConfig = (
  * @category layers
  * @since 0.1.0
  */
-export const layerEnv: Layer.Layer<Services, ConfigurationError, HttpClient.HttpClient> = /* @__PURE__ */ Layer.provide(
+export const layerEnv: Layer.Layer<Services, ConfigurationError, HttpClient.HttpClient> = Layer.provide(
   withLogin,
   LookerConfig.layerEnv
 )

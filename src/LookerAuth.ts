@@ -122,7 +122,7 @@ export const make = Effect.gen(function* () {
  * @since 0.1.0
  */
 export const layer: Layer.Layer<LookerAuth, LookerError.ConfigurationError, LookerConfig | HttpClient.HttpClient> =
-  /* @__PURE__ */ Layer.effect(LookerAuth, make)
+  Layer.effect(LookerAuth, make)
 
 /**
  * Sends a token that comes from elsewhere: no login, no logout. When Looker refuses it, calls fail with `Unauthorized`.

@@ -8,10 +8,9 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Ini from "effect/encoding/Ini"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
-import * as Predicate from "effect/Predicate"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { ConfigurationError } from "./LookerError.ts"
 
@@ -59,6 +58,12 @@ export interface Options {
  */
 export class LookerConfig extends Context.Service<LookerConfig, Settings>()("effect-looker/LookerConfig") {}
 
+const unquote = (text: string): string =>
+  text
+    .trim()
+    .replace(/^(["'])(.*)\1$/, "$2")
+    .trim()
+
 const refuse = (message: string, missing: ReadonlyArray<string> = []) => new ConfigurationError({ message, missing })
 
 /**
@@ -72,14 +77,15 @@ const refuse = (message: string, missing: ReadonlyArray<string> = []) => new Con
 export const normalizeBaseUrl = Effect.fnUntraced(function* (
   text: string
 ): Effect.fn.Return<string, ConfigurationError> {
-  const trimmed = text.trim().replace(/^(["'])(.*)\1$/, "$2")
+  const trimmed = unquote(text)
   if (trimmed === "") return yield* refuse("The base URL is empty. Write https://<your instance>", ["base_url"])
+  const withoutUser = trimmed.replace(/[^/]*@/, "")
   if (!/^https?:\/\//i.test(trimmed)) {
-    const host = trimmed.replace(/^[a-z]+:\/\//i, "")
-    return yield* refuse(`The base URL "${trimmed}" has no http:// or https:// in front. Write https://${host}`)
+    const rest = withoutUser.replace(/^([a-z]+:)?\/+/i, "")
+    return yield* refuse(`The base URL "${withoutUser}" has no http:// or https:// in front. Write https://${rest}`)
   }
   if (!URL.canParse(trimmed)) {
-    return yield* refuse(`The base URL "${trimmed}" is not a URL. Write https://<your instance>`)
+    return yield* refuse(`The base URL "${withoutUser}" is not a URL. Write https://<your instance>`)
   }
   const url = new URL(trimmed)
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
@@ -87,7 +93,7 @@ export const normalizeBaseUrl = Effect.fnUntraced(function* (
       `The base URL has a user, a query or a fragment in it. Write ${url.origin}, and give the credentials beside it`
     )
   }
-  return url.origin + url.pathname.replace(/\/+$/, "").replace(/\/api(\/[0-9.]+)?$/, "")
+  return url.origin + url.pathname.replace(/\/+$/, "").replace(/\/+api(\/[0-9.]+)?$/, "")
 })
 
 /**
@@ -98,8 +104,8 @@ export const normalizeBaseUrl = Effect.fnUntraced(function* (
  */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Settings, ConfigurationError> {
   const { clientSecret } = options
-  const timeout = Duration.fromInputUnsafe(options.timeout ?? "120 seconds")
-  if (!(Duration.toMillis(timeout) > 0)) return yield* refuse("The timeout has to be longer than zero")
+  const timeout = Option.getOrElse(Duration.fromInput(options.timeout ?? "120 seconds"), () => Duration.zero)
+  if (!(Duration.toMillis(timeout) > 0)) return yield* refuse("The timeout has to be a duration longer than zero")
   return {
     baseUrl: yield* normalizeBaseUrl(options.baseUrl),
     clientId: options.clientId,
@@ -141,13 +147,17 @@ const no: ReadonlySet<string> = new Set(["no", "n", "false", "f", "0", ""])
 
 const fromFound = Effect.fnUntraced(function* (
   found: Found,
-  nameOf: (key: (typeof keys)[number]) => string
+  nameOf: (key: string) => string,
+  path?: string
 ): Effect.fn.Return<Settings, ConfigurationError> {
-  const missing = required.filter((key) => !found[key]).map(nameOf)
+  const missing = required.filter((key) => !found[key])
   if (missing.length > 0) {
+    const names = missing.map(nameOf)
     return yield* refuse(
-      `Looker is not configured: ${missing.join(", ")} ${missing.length > 1 ? "are" : "is"} not set`,
-      missing
+      `Looker is not configured: ${names.join(", ")} ${missing.length > 1 ? "are" : "is"} not set${
+        path === undefined ? "" : ` in ${path}, nor ${missing.map(envName).join(", ")} in the environment`
+      }`,
+      names
     )
   }
   const verify = found.verify_ssl?.toLowerCase() ?? "true"
@@ -172,7 +182,7 @@ const readEnv = Effect.gen(function* () {
   const found: { [key: string]: string } = {}
   for (const key of keys) {
     const value = yield* Config.option(Config.String(envName(key))).parse(provider)
-    if (value._tag === "Some" && value.value !== "") found[key] = value.value
+    if (value._tag === "Some" && unquote(value.value) !== "") found[key] = unquote(value.value)
   }
   return found as Found
 }).pipe(
@@ -186,9 +196,9 @@ const readEnv = Effect.gen(function* () {
  * @category layers
  * @since 0.1.0
  */
-export const layerEnv: Layer.Layer<LookerConfig, ConfigurationError> = /* @__PURE__ */ Layer.effect(
+export const layerEnv: Layer.Layer<LookerConfig, ConfigurationError> = Layer.effect(
   LookerConfig,
-  /* @__PURE__ */ Effect.flatMap(readEnv, (found) => fromFound(found, envName))
+  Effect.flatMap(readEnv, (found) => fromFound(found, envName))
 )
 
 /**
@@ -211,20 +221,32 @@ export const layerIni = (
       const text = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(path)).pipe(
         Effect.mapError((error) => refuse(`${path} cannot be read: ${error.message}`))
       )
-      const ini = Ini.parse(text)
-      const sections = Object.keys(ini).filter((name) => Predicate.isObject(ini[name]))
-      const section = options.section ?? sections[0]
-      const values = section === undefined ? undefined : ini[section]
-      if (section === undefined || !Predicate.isObject(values)) {
-        return yield* refuse(
-          `${path} has no section [${section ?? "Looker"}]${sections.length > 0 ? `; it has ${sections.join(", ")}` : ""}`
-        )
+      const sections = parseIni(text)
+      const section = options.section ?? sections.keys().next().value
+      const found = section === undefined ? undefined : sections.get(section)
+      if (found === undefined) {
+        const others = [...sections.keys()].join(", ")
+        return yield* refuse(`${path} has no section [${section ?? "Looker"}]${others && `; it has ${others}`}`)
       }
-      const found: { [key: string]: string } = {}
-      for (const key of keys) {
-        const value = (values as Readonly<Record<string, unknown>>)[key]
-        if (value !== undefined) found[key] = String(value)
-      }
-      return yield* fromFound({ ...found, ...(yield* readEnv) }, (key) => `${key} in ${path}, or ${envName(key)},`)
+      return yield* fromFound({ ...found, ...(yield* readEnv) }, (key) => key, path)
     })
   )
+
+/**
+ * The sections of an ini file, in their order; empty values are left out. A section's name may have dots in it, and a secret may
+ * look like a number: neither means anything here.
+ */
+const parseIni = (text: string): ReadonlyMap<string, Found> => {
+  const sections = new Map<string, { [key: string]: string }>()
+  let section: { [key: string]: string } | undefined
+  for (const line of text.replace(/^\uFEFF/, "").split(/[\r\n]+/)) {
+    const name = /^\s*\[([^\]]*)\]/.exec(line)?.[1]?.trim()
+    if (name !== undefined) {
+      section = sections.get(name) ?? {}
+      sections.set(name, section)
+    }
+    const [, key, value] = /^\s*(\w+)\s*[=:]\s*("[^"]*"|'[^']*'|.*?)\s*(?:\s[;#].*)?$/.exec(line) ?? []
+    if (section && key && value && unquote(value) !== "") section[key.toLowerCase()] = unquote(value)
+  }
+  return sections
+}

@@ -73,5 +73,7 @@ export const make = Effect.gen(function* () {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<LookerHttp, never, LookerConfig | LookerAuth | HttpClient.HttpClient> =
-  /* @__PURE__ */ Layer.effect(LookerHttp, make)
+export const layer: Layer.Layer<LookerHttp, never, LookerConfig | LookerAuth | HttpClient.HttpClient> = Layer.effect(
+  LookerHttp,
+  make
+)

@@ -72,4 +72,4 @@ export const make = Effect.gen(function* () {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<Queries, never, LookerHttp> = /* @__PURE__ */ Layer.effect(Queries, make)
+export const layer: Layer.Layer<Queries, never, LookerHttp> = Layer.effect(Queries, make)

@@ -219,5 +219,7 @@ export const make = Effect.gen(function* () {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<QueryRunner, never, Queries | QueryTasks | QueryTaskPoller> =
-  /* @__PURE__ */ Layer.effect(QueryRunner, make)
+export const layer: Layer.Layer<QueryRunner, never, Queries | QueryTasks | QueryTaskPoller> = Layer.effect(
+  QueryRunner,
+  make
+)

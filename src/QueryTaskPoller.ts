@@ -334,7 +334,4 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<QueryTaskPoller, never, QueryTasks> = /* @__PURE__ */ Layer.effect(
-  QueryTaskPoller,
-  make
-)
+export const layer: Layer.Layer<QueryTaskPoller, never, QueryTasks> = Layer.effect(QueryTaskPoller, make)

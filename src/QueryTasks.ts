@@ -124,7 +124,7 @@ export const make = Effect.gen(function* () {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<QueryTasks, never, LookerHttp> = /* @__PURE__ */ Layer.effect(QueryTasks, make)
+export const layer: Layer.Layer<QueryTasks, never, LookerHttp> = Layer.effect(QueryTasks, make)
 
 const resultBody = (
   response: HttpClientResponse.HttpClientResponse,

@@ -3,25 +3,28 @@
  * socket (so that connections can break). For what the embedded Looker cannot be made to do.
  */
 import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
+import type { AddressInfo, Socket } from "node:net"
 import { Effect, Layer } from "effect"
-import { HttpClient, HttpClientResponse } from "effect/http"
+import { HttpClient, HttpClientError, HttpClientResponse } from "effect/http"
 
 export interface Received {
   readonly method: string
   readonly path: string
+  /** Path and query as they came over the wire. */
+  readonly target: string
   readonly query: URLSearchParams
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: string
 }
 
-/** `json` or `text`; `reset` breaks the connection, before anything or after half of the body. */
+/** `json` or `text`; `reset` breaks the connection, before anything or after half of the body; `stall` sends that half and no more. */
 export interface Answer {
   readonly status?: number
   readonly json?: unknown
   readonly text?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly reset?: "before" | "midway"
+  readonly stall?: boolean
 }
 
 export type Script = (request: Received) => Answer | Effect.Effect<Answer>
@@ -49,6 +52,15 @@ export const withLogin =
     return { status: 404, json: { message: "Not found", documentation_url: "https://cloud.google.com/looker/docs/" } }
   }
 
+/** A body of which half arrives, before it breaks or falls silent. */
+const halfBody = (text: string, end: "reset" | "stall") =>
+  new ReadableStream<Uint8Array>({
+    start: (controller) => {
+      controller.enqueue(new TextEncoder().encode(text.slice(0, text.length / 2)))
+      if (end === "reset") setImmediate(() => controller.error(new Error("terminated")))
+    }
+  })
+
 /** In process. `received` lists the requests in the order they came. */
 export const inProcess = (script: Script) => {
   const received: Array<Received> = []
@@ -58,23 +70,42 @@ export const inProcess = (script: Script) => {
       const one: Received = {
         method: request.method,
         path: url.pathname,
+        target: url.pathname + url.search,
         query: url.searchParams,
         headers: request.headers,
         body
       }
       received.push(one)
       const answer = yield* toEffect(script(one))
+      if (answer.reset === "before") {
+        return yield* new HttpClientError.HttpClientError({
+          reason: new HttpClientError.TransportError({
+            request,
+            cause: Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })
+          })
+        })
+      }
       const status = answer.status ?? 200
       const text = status === 204 ? null : bodyOf(answer)
-      return HttpClientResponse.fromWeb(request, new Response(text, { status, headers: headersOf(answer) }))
+      const end = answer.reset ? "reset" : answer.stall ? "stall" : undefined
+      const response = new Response(text !== null && end ? halfBody(text, end) : text, {
+        status,
+        headers: headersOf(answer)
+      })
+      return HttpClientResponse.fromWeb(request, response)
     })
   )
   return { received, layer: Layer.succeed(HttpClient.HttpClient, client) }
 }
 
-/** On a real socket of 127.0.0.1, until the scope closes. */
+/**
+ * On a real socket of 127.0.0.1, until the scope closes. `abandoned` lists the requests whose
+ * client went before the answer's end, `sockets` every connection that carried one.
+ */
 export const onSocket = Effect.fnUntraced(function* (script: Script) {
   const received: Array<Received> = []
+  const abandoned: Array<Received> = []
+  const sockets = new Set<Socket>()
   const server = createServer((request, response) => {
     const chunks: Array<Buffer> = []
     request.on("data", (chunk: Buffer) => chunks.push(chunk))
@@ -83,11 +114,14 @@ export const onSocket = Effect.fnUntraced(function* (script: Script) {
       const one: Received = {
         method: request.method ?? "",
         path: url.pathname,
+        target: request.url ?? "",
         query: url.searchParams,
         headers: request.headers as Record<string, string | undefined>,
         body: Buffer.concat(chunks).toString()
       }
       received.push(one)
+      sockets.add(request.socket)
+      response.on("close", () => response.writableFinished || abandoned.push(one))
       Effect.runPromise(toEffect(script(one))).then((answer) => {
         if (answer.reset === "before") return request.socket.resetAndDestroy()
         const body = bodyOf(answer)
@@ -95,6 +129,7 @@ export const onSocket = Effect.fnUntraced(function* (script: Script) {
           ...headersOf(answer),
           ...(answer.reset === "midway" ? { "content-length": String(body.length) } : {})
         })
+        if (answer.stall) return response.write(body.slice(0, body.length / 2))
         if (answer.reset === "midway") {
           return response.write(body.slice(0, body.length / 2), () => request.socket.resetAndDestroy())
         }
@@ -110,5 +145,5 @@ export const onSocket = Effect.fnUntraced(function* (script: Script) {
         return new Promise((resolve) => server.close(resolve))
       })
   )
-  return { received, baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+  return { received, abandoned, sockets, baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
 })

@@ -1,11 +1,18 @@
 /**
  * The one place where tests build the client's layers.
  */
+import { NodeHttpClient } from "@effect/platform-node"
 import { Layer } from "effect"
-import type { HttpClient } from "effect/http"
+import { FetchHttpClient, type HttpClient } from "effect/http"
 import { Looker, type LookerConfig, LookerPolicy } from "effect-looker"
 
 export const credentials = { clientId: "a-client-id", clientSecret: "a-client-secret" }
+
+/** The HTTP clients people use on Node. */
+export const httpClients = [
+  { name: "undici", http: NodeHttpClient.layerUndici },
+  { name: "fetch", http: FetchHttpClient.layer }
+] as const
 
 /** The whole client over an HTTP client, quick unless a policy says otherwise. */
 export const looker = (

@@ -1,0 +1,284 @@
+/**
+ * Files as a model: every CSV, JSON or Parquet file becomes a table and an explore, every column a dimension.
+ *
+ * Everything is loaded into tables, Parquet too, and then the database is locked: no statement can read or write a file after
+ * that, and the rows are those the files had at the start.
+ *
+ * @since 0.1.0
+ */
+import { readdir, stat } from "node:fs/promises"
+import { basename, extname, join } from "node:path"
+import * as Effect from "effect/Effect"
+import type { DuckDb } from "./DuckDb.ts"
+import { EmbeddedError } from "./EmbeddedError.ts"
+import { type Explore, type Field, type FieldType, type Model, titleCase } from "./Model.ts"
+import { identifier, literal } from "./Sql.ts"
+
+type Database = DuckDb["Service"]
+
+interface Column {
+  readonly name: string
+  readonly type: string
+}
+
+const fileFormats = [".csv", ".json", ".ndjson", ".jsonl", ".parquet"]
+
+/** Lower-case letters, digits and underscores, as LookML wants names. */
+const toName = (text: string): string => {
+  const name = text.toLowerCase().replaceAll(/[^a-z0-9_]+/g, "_")
+  return /^[a-z_]/.test(name) ? name : `_${name}`
+}
+
+const unreadable = (path: string) => (cause: { readonly message: string }) =>
+  new EmbeddedError({ message: `cannot read ${path}: ${cause.message}`, path })
+
+const filesIn = Effect.fnUntraced(function* (path: string) {
+  const missing = () => new EmbeddedError({ message: `there is no file or folder ${path}`, path })
+  const info = yield* Effect.tryPromise({ try: () => stat(path), catch: missing })
+  if (!info.isDirectory()) {
+    return fileFormats.includes(extname(path).toLowerCase())
+      ? [path]
+      : yield* new EmbeddedError({ message: `${path} is none of ${fileFormats.join(" ")}`, path })
+  }
+  const entries = yield* Effect.tryPromise({
+    try: () => readdir(path, { withFileTypes: true }),
+    catch: (cause) => unreadable(path)(cause instanceof Error ? cause : { message: String(cause) })
+  })
+  const files = entries
+    .filter((entry) => !entry.isDirectory() && fileFormats.includes(extname(entry.name).toLowerCase()))
+    .map((entry) => join(path, entry.name))
+    .sort()
+  return files.length > 0
+    ? files
+    : yield* new EmbeddedError({ message: `no data in ${path}: none of its files is ${fileFormats.join(" ")}`, path })
+})
+
+const describe = Effect.fnUntraced(function* (database: Database, source: string) {
+  const rows = yield* database.run(`SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM ${source})`)
+  return rows.map(([name, type]): Column => ({ name: String(name), type: String(type) }))
+})
+
+const csvSource = (path: string, types: ReadonlyArray<Column>): string => {
+  const pairs = types.map(({ name, type }) => `${literal(name)}: ${literal(type)}`)
+  const given = pairs.length > 0 ? `, types = {${pairs.join(", ")}}` : ""
+  // The whole file is the sample: a late value decides the type of its column instead of breaking the load. Without `skip = 0`
+  // DuckDB takes lines of another length at the beginning for remarks and leaves them out.
+  return `read_csv(${literal(path)}, header = true, skip = 0, sample_size = -1${given})`
+}
+
+/**
+ * DuckDB takes `12.50` for a DOUBLE, and sums of DOUBLEs are inexact and change from run to run. A column whose values are all
+ * plain decimals is read as a DECIMAL that holds every one of them exactly.
+ */
+const exactDecimals = Effect.fnUntraced(function* (database: Database, path: string, columns: ReadonlyArray<Column>) {
+  const doubles = columns.filter(({ type }) => type === "DOUBLE")
+  if (doubles.length === 0) return columns
+  const source = csvSource(
+    path,
+    doubles.map(({ name }) => ({ name, type: "VARCHAR" }))
+  )
+  const measured = doubles.map(({ name }) => {
+    const value = `trim(${identifier(name)})`
+    return [
+      `coalesce(bool_and(regexp_full_match(${value}, '[+-]?[0-9]*[.]?[0-9]*')), false)`,
+      `coalesce(max(length(regexp_extract(${value}, '^[+-]?0*([0-9]*)', 1))), 0)`,
+      `coalesce(max(length(regexp_extract(${value}, '[.]([0-9]*)$', 1))), 0)`
+    ].join(", ")
+  })
+  const row = (yield* database.run(`SELECT ${measured.join(", ")} FROM ${source}`))[0] ?? []
+  const types = new Map(
+    doubles.map(({ name }, index) => {
+      const [plain, whole, scale] = row.slice(index * 3)
+      const digits = Number(whole) + Number(scale)
+      return [name, plain === true && digits <= 38 ? `DECIMAL(${digits <= 18 ? 18 : 38}, ${scale})` : "DOUBLE"]
+    })
+  )
+  return columns.map(({ name, type }) => ({ name, type: types.get(name) ?? type }))
+})
+
+const sourceOf = Effect.fnUntraced(function* (database: Database, path: string) {
+  switch (extname(path).toLowerCase()) {
+    case ".csv": {
+      const sniffed = yield* describe(database, csvSource(path, []))
+      const [first] = sniffed
+      // What DuckDB makes of an empty file, and of lines that agree on no separator.
+      if (sniffed.length === 1 && first?.name === "column0")
+        return yield* Effect.fail({ message: "it has no header line" })
+      if (sniffed.length === 1 && /[,;|\t]/.test(first?.name ?? "")) {
+        return yield* Effect.fail({ message: "its lines do not have the same number of columns" })
+      }
+      return csvSource(path, yield* exactDecimals(database, path, sniffed))
+    }
+    case ".json":
+      return `read_json(${literal(path)}, sample_size = -1)`
+    case ".parquet":
+      return `read_parquet(${literal(path)})`
+    default:
+      return `read_json(${literal(path)}, sample_size = -1, format = 'newline_delimited')`
+  }
+})
+
+/** A column in one of the few types the engine works with: numbers, BOOLEAN, DATE, TIMESTAMP (in UTC) and VARCHAR. */
+const normalised = ({ name, type }: Column): string => {
+  const column = identifier(name)
+  if (/^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|DECIMAL|BOOLEAN$|DATE$|VARCHAR$|TIMESTAMP$)/.test(type)) return column
+  if (type === "DOUBLE") return `CASE WHEN isfinite(${column}) THEN ${column} END`
+  // Through text: 0.1 as a FLOAT is 0.10000000149 as a DOUBLE.
+  if (type === "FLOAT") return `CASE WHEN isfinite(${column}) THEN CAST(CAST(${column} AS VARCHAR) AS DOUBLE) END`
+  if (type === "TIMESTAMP WITH TIME ZONE") return `timezone('UTC', ${column})`
+  if (type.startsWith("TIMESTAMP")) return `CAST(${column} AS TIMESTAMP)`
+  if (/^(STRUCT|MAP)|\]$/.test(type)) return `CAST(to_json(${column}) AS VARCHAR)`
+  return `CAST(${column} AS VARCHAR)`
+}
+
+const uniqueNames = (columns: ReadonlyArray<Column>): ReadonlyArray<string> => {
+  const taken = new Set<string>()
+  return columns.map((column) => {
+    const base = toName(column.name)
+    let name = base
+    for (let number = 2; taken.has(name); number++) name = `${base}_${number}`
+    taken.add(name)
+    return name
+  })
+}
+
+const typeOf = (type: string): FieldType => {
+  switch (type) {
+    case "BOOLEAN":
+      return "yesno"
+    case "DATE":
+      return "date"
+    case "TIMESTAMP":
+      return "time"
+    case "VARCHAR":
+      return "string"
+    default:
+      return "number"
+  }
+}
+
+const shownAs = (type: FieldType, column: string): string => {
+  switch (type) {
+    case "yesno":
+      return `CASE WHEN ${column} THEN 'Yes' WHEN NOT ${column} THEN 'No' END`
+    case "date":
+      return `strftime(${column}, '%Y-%m-%d')`
+    case "time":
+      return `strftime(${column}, '%Y-%m-%d %H:%M:%S')`
+    default:
+      return column
+  }
+}
+
+const exploreOf = (name: string, columns: ReadonlyArray<Column>): Explore => {
+  const fields = new Map<string, Field>()
+  const label = titleCase(name)
+  const add = (category: Field["category"], short: string, type: FieldType, sql: string, sqlRaw: string) => {
+    const full = `${name}.${short}`
+    if (fields.has(full)) return
+    const labelShort = titleCase(short)
+    fields.set(full, { category, name: full, label: `${label} ${labelShort}`, labelShort, type, sql, sqlRaw })
+  }
+  const typed = columns.map((column) => ({
+    ...column,
+    is: typeOf(column.type),
+    sql: `${identifier(name)}.${identifier(column.name)}`
+  }))
+  // The columns first: where a generated name is also a column's, the column has it.
+  for (const { is, name: column, sql } of typed) add("dimension", column, is, shownAs(is, sql), sql)
+  for (const { is, name: column, sql } of typed) {
+    if (is !== "date" && is !== "time") continue
+    if (is === "time") add("dimension", `${column}_date`, "date", shownAs("date", sql), sql)
+    add("dimension", `${column}_week`, "date", shownAs("date", `date_trunc('week', ${sql})`), sql)
+    add("dimension", `${column}_month`, "date", `strftime(${sql}, '%Y-%m')`, sql)
+    add("dimension", `${column}_quarter`, "date", `(strftime(${sql}, '%Y') || '-Q' || quarter(${sql}))`, sql)
+    add("dimension", `${column}_year`, "number", `year(${sql})`, `year(${sql})`)
+  }
+  add("measure", "count", "number", "count(*)", "count(*)")
+  for (const { is, name: column, sql, type } of typed) {
+    if (is !== "number") continue
+    // DOUBLEs are added in order, or the last digits of a sum would change from run to run.
+    const ordered = type === "DOUBLE" ? `${sql} ORDER BY ${sql}` : sql
+    const aggregates = [
+      ["total", `sum(${ordered})`],
+      ["average", `avg(${ordered})`],
+      ["min", `min(${sql})`],
+      ["max", `max(${sql})`]
+    ] as const
+    for (const [prefix, aggregate] of aggregates) add("measure", `${prefix}_${column}`, "number", aggregate, aggregate)
+  }
+  return { name, label, sqlFrom: `${identifier(name)} AS ${identifier(name)}`, fields }
+}
+
+const loadFile = Effect.fnUntraced(function* (database: Database, path: string, name: string) {
+  const source = yield* sourceOf(database, path)
+  const columns = yield* describe(database, source)
+  const names = uniqueNames(columns)
+  const selected = columns.map((column, index) => `${normalised(column)} AS ${identifier(names[index] ?? "")}`)
+  yield* database.run(`CREATE TABLE ${identifier(name)} AS SELECT ${selected.join(", ")} FROM ${source}`)
+  return exploreOf(name, yield* describe(database, identifier(name)))
+})
+
+/**
+ * What to load: a folder or file, several, or files by the names their explores shall have.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Data = string | ReadonlyArray<string> | Readonly<Record<string, string>>
+
+interface Source {
+  readonly name: string
+  readonly path: string
+}
+
+const isList = (data: Data): data is string | ReadonlyArray<string> => typeof data === "string" || Array.isArray(data)
+
+const named = (path: string): Source => ({ name: toName(basename(path, extname(path))), path })
+
+const sourcesOf = Effect.fnUntraced(function* (data: Data): Effect.fn.Return<ReadonlyArray<Source>, EmbeddedError> {
+  if (isList(data)) {
+    const paths = yield* Effect.forEach(typeof data === "string" ? [data] : data, filesIn)
+    return paths.flat().map(named)
+  }
+  const sources = yield* Effect.forEach(Object.entries(data), ([name, path]) =>
+    Effect.map(filesIn(path), (paths) => ({ name: toName(name), paths, path }))
+  )
+  const folder = sources.find(({ path, paths }) => paths.length !== 1 || paths[0] !== path)
+  if (folder !== undefined) {
+    return yield* new EmbeddedError({
+      message: `${folder.path} is a folder: a name stands for one file`,
+      path: folder.path
+    })
+  }
+  return sources
+})
+
+/**
+ * Loads files, or the files of folders, and then locks the database. Files of other kinds are left alone.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const load = Effect.fn("DataFolder.load")(function* (
+  database: Database,
+  data: Data,
+  modelName: string
+): Effect.fn.Return<Model, EmbeddedError> {
+  const sources = yield* sourcesOf(data)
+  if (sources.length === 0) {
+    return yield* new EmbeddedError({ message: "no data: no file and no folder is named" })
+  }
+  const explores = new Map<string, Explore>()
+  for (const { name, path } of sources) {
+    if (explores.has(name)) {
+      return yield* new EmbeddedError({ message: `${path} would be a second explore ${name}: rename one file`, path })
+    }
+    explores.set(name, yield* Effect.mapError(loadFile(database, path, name), unreadable(path)))
+  }
+  yield* Effect.forEach(
+    ["CREATE SCHEMA results", "SET enable_external_access = false", "SET lock_configuration = true"],
+    database.run
+  ).pipe(Effect.orDie)
+  return { name: modelName, explores }
+})

@@ -1,0 +1,241 @@
+/**
+ * The embedded Looker: Looker's API over a folder of CSV, JSON or Parquet files, in process or on a socket.
+ *
+ * @since 0.1.0
+ */
+import { createServer } from "node:http"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import { LookerApi } from "../api/LookerApi.ts"
+import * as DataFolder from "./DataFolder.ts"
+import * as DuckDb from "./DuckDb.ts"
+import { EmbeddedError } from "./EmbeddedError.ts"
+import * as Handlers from "./Handlers.ts"
+import * as LookerErrors from "./LookerErrors.ts"
+import * as QueryStore from "./QueryStore.ts"
+import * as Sessions from "./Sessions.ts"
+import * as TaskStore from "./TaskStore.ts"
+
+/**
+ * What to serve, and how long things live.
+ *
+ * **Details**
+ *
+ * - `data`: folders or single files (.csv .json .ndjson .jsonl .parquet), each an explore named after the file; or an object of
+ *   explore name to file
+ * - `model`: the name of the model, `"embedded"`
+ * - `clientId`, `clientSecret`: what a login must say, `"embedded"` both
+ * - `tokenLife`: how long a token works, 1 hour
+ * - `resultLife`: how long the rows of a task are kept, 1 hour
+ * - `concurrency`: tasks that run at the same time, 2; the others wait as `added`. A task occupies one of Node's four threads
+ *   for files and DNS, so more than 3 starve them
+ * - `memoryLimit`: DuckDB's, `"1GB"`; what does not fit is spilled to a temporary folder
+ * - `notFinished`: the answer to a request for results that are not there yet, 202, or 204 as Looker did before 25.0.9
+ * - `taskDelay`: how long a task is `running` before its query starts, none; for tests of pollers, kills and timeouts
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly data: DataFolder.Data
+  readonly model?: string | undefined
+  readonly clientId?: string | undefined
+  readonly clientSecret?: string | Redacted.Redacted | undefined
+  readonly tokenLife?: Duration.Input | undefined
+  readonly resultLife?: Duration.Input | undefined
+  readonly concurrency?: number | undefined
+  readonly memoryLimit?: string | undefined
+  readonly notFinished?: 202 | 204 | undefined
+  readonly taskDelay?: Duration.Input | undefined
+}
+
+/**
+ * Where to listen: `port` 0, which is any free one, and `host` 127.0.0.1 unless told otherwise.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface ServerOptions extends Options {
+  readonly port?: number | undefined
+  readonly host?: string | undefined
+}
+
+export {
+  /**
+   * @category errors
+   * @since 0.1.0
+   */
+  EmbeddedError
+}
+
+/**
+ * The credentials an embedded Looker takes unless it is given others.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const credentials = { clientId: "embedded", clientSecret: Redacted.make("embedded") } as const
+
+/**
+ * A base URL for {@link layer}, which looks at paths only.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const inProcessBaseUrl = "http://embedded.looker"
+
+/**
+ * A running server, and what a client needs to talk to it.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class EmbeddedServer extends Context.Service<
+  EmbeddedServer,
+  { readonly baseUrl: string; readonly clientId: string; readonly clientSecret: Redacted.Redacted }
+>()("effect-looker/embedded/EmbeddedServer") {}
+
+const credentialsOf = ({ clientId, clientSecret }: Options) => ({
+  clientId: clientId ?? credentials.clientId,
+  clientSecret:
+    typeof clientSecret === "string" ? Redacted.make(clientSecret) : (clientSecret ?? credentials.clientSecret)
+})
+
+type Stores = DuckDb.DuckDb | QueryStore.QueryStore | TaskStore.TaskStore | Sessions.Sessions
+
+/** The database with the data in it, and what is known about queries, tasks and tokens. */
+const layerStores = (options: Options): Layer.Layer<Stores, EmbeddedError> => {
+  const queries = Layer.unwrap(
+    Effect.gen(function* () {
+      const database = yield* DuckDb.DuckDb
+      return QueryStore.layer(yield* DataFolder.load(database, options.data, options.model ?? "embedded"))
+    })
+  )
+  const tasks = TaskStore.layer({
+    concurrency: options.concurrency ?? 2,
+    resultLife: Duration.fromInputUnsafe(options.resultLife ?? "1 hour"),
+    taskDelay: Duration.fromInputUnsafe(options.taskDelay ?? 0)
+  })
+  const sessions = Sessions.layer({
+    ...credentialsOf(options),
+    tokenLife: Duration.fromInputUnsafe(options.tokenLife ?? "1 hour")
+  })
+  return Layer.mergeAll(queries, tasks, sessions).pipe(
+    Layer.provideMerge(DuckDb.layer({ memoryLimit: options.memoryLimit }))
+  )
+}
+
+/** The endpoints, over the stores. */
+const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.HttpRouter | Stores> =>
+  HttpApiBuilder.layer(LookerApi).pipe(
+    Layer.provide([
+      Handlers.layerApiAuth,
+      Handlers.layerUser,
+      Handlers.layerQuery({ notFinished: options.notFinished ?? 202 })
+    ]),
+    Layer.provide(Handlers.layerAuthorization),
+    Layer.provide(HttpServer.layerServices),
+    Layer.merge(LookerErrors.layer)
+  )
+
+/**
+ * The routes, to be served by any `HttpRouter`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerRoutes = (options: Options): Layer.Layer<never, EmbeddedError, HttpRouter.HttpRouter> =>
+  Layer.provide(layerEndpoints(options), layerStores(options))
+
+/**
+ * An embedded Looker in process: an `HttpClient` whose requests go straight to the routes, whatever the host in their URL.
+ *
+ * **Details**
+ *
+ * A request runs in the fiber that makes it, with its clock: under a `TestClock` tokens and results expire when the test says
+ * so. Queries themselves take real time.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<HttpClient.HttpClient, EmbeddedError> =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.gen(function* () {
+      const router = yield* HttpRouter.toHttpEffect(layerRoutes(options))
+      return HttpClient.make((request) =>
+        Effect.gen(function* () {
+          let received = HttpServerResponse.empty({ status: 500 })
+          const handled = HttpEffect.toHandled(router, (_, response) =>
+            Effect.sync(() => {
+              received = HttpEffect.scopeTransferToStream(response)
+            })
+          )
+          yield* Effect.provideService(
+            handled,
+            HttpServerRequest.HttpServerRequest,
+            HttpServerRequest.fromClientRequest(request)
+          )
+          return HttpServerResponse.toClientResponse(received, { request })
+        })
+      )
+    })
+  )
+
+const cannotListen = (host: string, port: number) => (error: HttpServerError.ServeError) => {
+  const { cause } = error
+  const inUse = Predicate.hasProperty(cause, "code") && cause.code === "EADDRINUSE"
+  const why = inUse ? "the port is in use" : cause instanceof Error ? cause.message : String(cause)
+  return new EmbeddedError({ message: `cannot listen on ${host}:${port}: ${why}` })
+}
+
+/**
+ * An embedded Looker on a socket. The data is loaded before it listens.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerServer = (options: ServerOptions): Layer.Layer<EmbeddedServer, EmbeddedError> =>
+  Layer.unwrap(
+    Effect.sync(() => {
+      const host = options.host ?? "127.0.0.1"
+      const port = options.port ?? 0
+      const server = createServer()
+      const listening = Layer.effect(
+        HttpServer.HttpServer,
+        Effect.mapError(
+          NodeHttpServer.make(() => server, { host, port }),
+          cannotListen(host, port)
+        )
+      )
+      const served = HttpRouter.serve(layerEndpoints(options), { disableLogger: true, disableListenLog: true })
+      const described = Layer.effect(
+        EmbeddedServer,
+        Effect.gen(function* () {
+          const { address } = yield* HttpServer.HttpServer
+          // Runs before the server's own shutdown, which would wait for clients that never finish reading.
+          yield* Effect.addFinalizer(() =>
+            Effect.sync(() => {
+              server.close()
+              server.closeAllConnections()
+            })
+          )
+          return { baseUrl: HttpServer.formatAddress(address), ...credentialsOf(options) }
+        })
+      )
+      return Layer.provideMerge(described, served).pipe(Layer.provide(listening), Layer.provide(layerStores(options)))
+    })
+  )

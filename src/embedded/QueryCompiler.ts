@@ -1,0 +1,246 @@
+/**
+ * A Looker query as SQL. What the embedded Looker cannot do is refused by name, never ignored.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { QueryInput } from "../domain/Query.ts"
+import { type ValidationDetail, ValidationFailed } from "../LookerError.ts"
+import * as FilterExpression from "./FilterExpression.ts"
+import type { Explore, Field, Model } from "./Model.ts"
+import { identifier } from "./Sql.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Sort {
+  readonly field: string
+  readonly desc: boolean
+}
+
+/**
+ * A query that will run: `sql` gives every row, in order; {@link limited} cuts it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Plan {
+  readonly explore: Explore
+  readonly fields: ReadonlyArray<Field>
+  readonly filters: Readonly<Record<string, string>>
+  readonly sorts: ReadonlyArray<Sort>
+  readonly limit: number | undefined
+  readonly sql: string
+}
+
+/** The rows of a query that names no limit. Looker's own default for the API is not documented; this is its UI's for exports. */
+const defaultLimit = 500
+
+/** Suggests at most this many names. */
+const suggestions = 8
+
+const distance = (a: string, b: string): number => {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+const closeTo = (name: string, names: ReadonlyArray<string>): string => {
+  const asked = name.slice(0, 100).toLowerCase()
+  const close = names.filter((known) => distance(asked, known.toLowerCase()) <= Math.max(2, asked.length / 4))
+  if (close.length > 0) return `Did you mean ${close.slice(0, suggestions).join(", ")}?`
+  const more = names.length > suggestions ? ", ..." : ""
+  return `There are ${names.slice(0, suggestions).join(", ")}${more}.`
+}
+
+const detail = (field: string, code: string, message: string): ValidationDetail => ({ field, code, message })
+
+/**
+ * A 422 with everything that is wrong.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const invalid = (errors: ReadonlyArray<ValidationDetail>): ValidationFailed =>
+  new ValidationFailed({ message: `Validation Failed: ${errors.map((error) => error.message).join(" ")}`, errors })
+
+const isSet = (value: unknown): boolean =>
+  value !== undefined &&
+  value !== null &&
+  value !== false &&
+  value !== "" &&
+  !(Array.isArray(value) && value.length === 0)
+
+const unsupported = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
+  const refused = ["pivots", "fill_fields", "filter_expression", "total", "row_total", "subtotals", "dynamic_fields"]
+  const set = refused.filter((key) => isSet(query[key]) && !(key === "dynamic_fields" && query[key] === "[]"))
+  const timezone = query.query_timezone
+  // Files have no time zone: their times are taken as they are, as UTC. Another zone would silently be wrong.
+  const zone = isSet(timezone) && timezone !== "UTC" && timezone !== "Etc/UTC" ? ["query_timezone"] : []
+  return [...set, ...zone].map((key) =>
+    detail(
+      key,
+      "not_supported",
+      key === "query_timezone"
+        ? `query_timezone ${JSON.stringify(timezone)} is not supported by the embedded Looker, which works in UTC.`
+        : `${key} is not supported by the embedded Looker yet.`
+    )
+  )
+}
+
+const limitOf = (limit: QueryInput["limit"]): Result.Result<number | undefined, ValidationDetail> => {
+  if (limit === undefined || limit === null || limit === "") return Result.succeed(defaultLimit)
+  const text = String(limit).trim()
+  if (text === "-1") return Result.succeed(undefined)
+  if (/^\d{1,15}$/.test(text)) return Result.succeed(Number(text))
+  return Result.fail(detail("limit", "invalid", `limit ${JSON.stringify(limit)} is neither a row count nor -1.`))
+}
+
+const sortPattern = /^(\S+?)(?:\s+(asc|desc))?$/i
+
+/**
+ * Looker's default order: by the first date, latest first; without one by the first measure, largest first; without one by the
+ * first dimension.
+ */
+const defaultSorts = (fields: ReadonlyArray<Field>): ReadonlyArray<Sort> => {
+  const dimensions = fields.filter((field) => field.category === "dimension")
+  const date = dimensions.find((field) => field.type === "date" || field.type === "time")
+  const latestOrLargest = date ?? fields.find((field) => field.category === "measure")
+  if (latestOrLargest !== undefined) return [{ field: latestOrLargest.name, desc: true }]
+  return dimensions.slice(0, 1).map((field) => ({ field: field.name, desc: false }))
+}
+
+const unsorted = "__UNSORTED__"
+
+interface Where {
+  readonly field: Field
+  readonly condition: string
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const compile = (model: Model, query: QueryInput): Effect.Effect<Plan, ValidationFailed> =>
+  Effect.suspend(() => {
+    const errors: Array<ValidationDetail> = [...unsupported(query)]
+    const explore = model.explores.get(query.view)
+    if (query.model !== model.name) {
+      errors.push(detail("model", "not_found", `Unknown model ${JSON.stringify(query.model)}. There is ${model.name}.`))
+    }
+    if (explore === undefined) {
+      const known = closeTo(query.view, [...model.explores.keys()])
+      errors.push(detail("view", "not_found", `Unknown explore ${JSON.stringify(query.view)}. ${known}`))
+      return Effect.fail(invalid(errors))
+    }
+
+    const find = (name: string, where: string): Field | undefined => {
+      const field = explore.fields.get(name)
+      if (field === undefined) {
+        const known = closeTo(name, [...explore.fields.keys()])
+        errors.push(detail(where, "not_found", `Unknown field ${JSON.stringify(name)}. ${known}`))
+      }
+      return field
+    }
+
+    const asked = query.fields ?? []
+    if (asked.length === 0) {
+      errors.push(detail("fields", "missing_field", "Must query at least one dimension or measure."))
+    }
+    const found = [...new Set(asked)].map((name) => find(name, "fields")).filter((field) => field !== undefined)
+    // Dimensions come before measures in Looker's results (inferred from its tables), each in the order asked for.
+    const dimensions = found.filter((field) => field.category === "dimension")
+    const measures = found.filter((field) => field.category === "measure")
+    const fields = [...dimensions, ...measures]
+
+    const conditions: Array<Where> = []
+    for (const [name, expression] of Object.entries(query.filters ?? {})) {
+      const field = find(name, "filters")
+      if (field === undefined) continue
+      const condition = FilterExpression.toSql(field.type, field.sqlRaw, expression)
+      if (Result.isFailure(condition)) {
+        const why = `Filter ${JSON.stringify(expression)} on ${name}: ${condition.failure}.`
+        errors.push(detail("filters", "invalid", why))
+      } else if (condition.success !== "") {
+        conditions.push({ field, condition: condition.success })
+      }
+    }
+
+    const sorts: Array<Sort> = []
+    const wanted = query.sorts ?? []
+    for (const text of wanted.includes(unsorted) ? [] : wanted) {
+      const [, name = "", direction] = sortPattern.exec(text.trim()) ?? []
+      if (name === "") {
+        const why = `Sort ${JSON.stringify(text)} is not supported by the embedded Looker: write "view.field" or "view.field desc".`
+        errors.push(detail("sorts", "invalid", why))
+      } else if (find(name, "sorts") !== undefined && !fields.some((field) => field.name === name)) {
+        errors.push(detail("sorts", "invalid", `Sort field ${name} is not one of the fields of the query.`))
+      } else {
+        sorts.push({ field: name, desc: direction?.toLowerCase() === "desc" })
+      }
+    }
+    const limit = limitOf(query.limit)
+    if (Result.isFailure(limit)) errors.push(limit.failure)
+    if (errors.length > 0 || Result.isFailure(limit)) return Effect.fail(invalid(errors))
+
+    const ordered = wanted.length === 0 ? defaultSorts(fields) : sorts
+    // All dimensions break ties, so that the same query always gives the same bytes.
+    const ties = dimensions
+      .filter((field) => !ordered.some((sort) => sort.field === field.name))
+      .map((field) => ({ field: field.name, desc: false }))
+    const by = [...ordered, ...ties].map(
+      ({ desc, field }) => `${identifier(field)} ${desc ? "DESC" : "ASC"} NULLS LAST`
+    )
+    const among = (category: Field["category"]) =>
+      conditions.filter((where) => where.field.category === category).map((where) => `(${where.condition})`)
+    const where = among("dimension")
+    const having = among("measure")
+    const sql = [
+      `SELECT\n${fields.map((field) => `    ${field.sql} AS ${identifier(field.name)}`).join(",\n")}`,
+      `FROM ${explore.sqlFrom}`,
+      ...(where.length > 0 ? [`WHERE ${where.join(" AND ")}`] : []),
+      ...(dimensions.length > 0 ? [`GROUP BY ${dimensions.map((_, index) => index + 1).join(", ")}`] : []),
+      ...(having.length > 0 ? [`HAVING ${having.join(" AND ")}`] : []),
+      ...(by.length > 0 ? [`ORDER BY ${by.join(", ")}`] : [])
+    ].join("\n")
+    return Effect.succeed({
+      explore,
+      fields,
+      filters: query.filters ?? {},
+      sorts: ordered,
+      limit: limit.success,
+      sql
+    })
+  })
+
+/**
+ * The plan with another limit: `create_query_task?limit=` overrides the query's own.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withLimit = (plan: Plan, limit: number | undefined): Effect.Effect<Plan, ValidationFailed> => {
+  if (limit === undefined) return Effect.succeed(plan)
+  return Result.match(limitOf(limit), {
+    onFailure: (error) => Effect.fail(invalid([error])),
+    onSuccess: (limit) => Effect.succeed({ ...plan, limit })
+  })
+}
+
+/**
+ * The statement to run.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const limited = (plan: Plan): string =>
+  plan.limit === undefined ? plan.sql : `${plan.sql}\nLIMIT ${plan.limit}`

@@ -1,0 +1,138 @@
+/**
+ * The queries somebody created: immutable, numbered, and one for each distinct body.
+ *
+ * @since 0.1.0
+ */
+import { createHash } from "node:crypto"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Query, QueryInput } from "../domain/Query.ts"
+import { NotFound, type ValidationFailed } from "../LookerError.ts"
+import type { Model } from "./Model.ts"
+import * as QueryCompiler from "./QueryCompiler.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface StoredQuery {
+  readonly query: Query & { readonly id: string }
+  readonly plan: QueryCompiler.Plan
+}
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class QueryStore extends Context.Service<
+  QueryStore,
+  {
+    readonly create: (input: QueryInput) => Effect.Effect<StoredQuery, ValidationFailed>
+    readonly get: (id: string) => Effect.Effect<StoredQuery, NotFound>
+    readonly forSlug: (slug: string) => Effect.Effect<StoredQuery, NotFound>
+  }
+>()("effect-looker/embedded/QueryStore") {}
+
+/** The body as Looker stores it: every documented key, absent ones and `fields: []` as null, limits as text. */
+const normalised = (input: QueryInput) => ({
+  model: input.model,
+  view: input.view,
+  fields: input.fields?.length ? input.fields : null,
+  pivots: input.pivots ?? null,
+  fill_fields: input.fill_fields ?? null,
+  filters: input.filters ?? null,
+  filter_expression: input.filter_expression ?? null,
+  sorts: input.sorts ?? null,
+  limit: input.limit == null ? null : String(input.limit),
+  column_limit: input.column_limit == null ? null : String(input.column_limit),
+  total: input.total ?? null,
+  row_total: input.row_total ?? null,
+  subtotals: input.subtotals ?? null,
+  vis_config: input.vis_config ?? null,
+  filter_config: input.filter_config ?? null,
+  visible_ui_sections: input.visible_ui_sections ?? null,
+  dynamic_fields: input.dynamic_fields ?? null,
+  client_id: input.client_id ?? null,
+  query_timezone: input.query_timezone ?? null
+})
+
+const sortedKeys = (_: string, value: unknown): unknown =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value
+
+const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+/** Letters and digits that depend on the text alone, so that the same query has the same slug in every run. */
+const lettersFor = (text: string, length: number): string =>
+  [...createHash("sha256").update(`${length}:${text}`).digest().subarray(0, length)]
+    .map((byte) => alphabet[byte % alphabet.length])
+    .join("")
+
+/** Where `share_url` points: an embedded Looker has no pages, so the address is only a sign of where the query came from. */
+const pages = "http://embedded.looker"
+
+const urlsOf = (body: ReturnType<typeof normalised>, clientId: string) => {
+  const parameters = new URLSearchParams()
+  if (body.fields) parameters.set("fields", body.fields.join(","))
+  for (const [field, expression] of Object.entries(body.filters ?? {})) parameters.set(`f[${field}]`, expression)
+  if (body.sorts) parameters.set("sorts", body.sorts.join(","))
+  if (body.limit) parameters.set("limit", body.limit)
+  const explore = `/explore/${body.model}/${body.view}`
+  return {
+    share_url: `${pages}/x/${clientId}`,
+    expanded_share_url: `${pages}${explore}?${parameters}`,
+    url: `${explore}?${parameters}`
+  }
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (model: Model): QueryStore["Service"] => {
+  const byBody = new Map<string, StoredQuery>()
+  const byId = new Map<string, StoredQuery>()
+  const bySlug = new Map<string, StoredQuery>()
+
+  const create = Effect.fn("QueryStore.create")(function* (input: QueryInput) {
+    if (input.client_id && !/^[A-Za-z0-9]{22}$/.test(input.client_id)) {
+      const message = "client_id must be 22 letters and digits."
+      return yield* QueryCompiler.invalid([{ field: "client_id", code: "invalid", message }])
+    }
+    const body = normalised(input)
+    const key = JSON.stringify(body, sortedKeys)
+    const known = byBody.get(key)
+    if (known !== undefined) return known
+    const plan = yield* QueryCompiler.compile(model, input)
+    const client_id = body.client_id ?? lettersFor(key, 22)
+    const slug = lettersFor(key, 7)
+    const query = {
+      can: { run: true, see_results: true, explore: true, create: true, show: true, download: true },
+      id: String(byId.size + 1),
+      ...body,
+      client_id,
+      slug,
+      ...urlsOf(body, client_id),
+      has_table_calculations: false
+    }
+    const stored = { query, plan }
+    byBody.set(key, stored)
+    byId.set(query.id, stored)
+    bySlug.set(slug, stored).set(client_id, stored)
+    return stored
+  })
+  const lookUp = (queries: ReadonlyMap<string, StoredQuery>) => (key: string) =>
+    Effect.suspend(() => {
+      const stored = queries.get(key)
+      return stored === undefined ? Effect.fail(new NotFound({ message: "Not found" })) : Effect.succeed(stored)
+    })
+  return QueryStore.of({ create, get: lookUp(byId), forSlug: lookUp(bySlug) })
+}
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (model: Model): Layer.Layer<QueryStore> => Layer.sync(QueryStore, () => make(model))

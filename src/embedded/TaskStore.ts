@@ -1,0 +1,188 @@
+/**
+ * Query tasks: what waits, what runs, what ended how, and which results are still kept.
+ *
+ * @since 0.1.0
+ */
+import { randomBytes } from "node:crypto"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type { CreateQueryTask, CreateQueryTaskParams } from "../domain/QueryTask.ts"
+import { NotFound } from "../LookerError.ts"
+import { type DatabaseError, DuckDb } from "./DuckDb.ts"
+import * as QueryCompiler from "./QueryCompiler.ts"
+import type { StoredQuery } from "./QueryStore.ts"
+import { identifier } from "./Sql.ts"
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly concurrency: number
+  readonly resultLife: Duration.Duration
+  readonly taskDelay: Duration.Duration
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface NewTask {
+  readonly userId: string
+  readonly stored: StoredQuery
+  readonly plan: QueryCompiler.Plan
+  readonly body: CreateQueryTask
+  readonly params: CreateQueryTaskParams
+}
+
+/**
+ * Where a task stands. Times are milliseconds since 1970.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TaskStatus =
+  | { readonly status: "added" }
+  | { readonly status: "running"; readonly startedAt: number }
+  | { readonly status: "complete"; readonly startedAt: number; readonly endedAt: number; readonly rowCount: number }
+  | { readonly status: "error"; readonly startedAt: number; readonly endedAt: number; readonly error: DatabaseError }
+  | { readonly status: "killed" }
+  | { readonly status: "expired" }
+
+/**
+ * One run of a query. `sql` is the statement, `table` where its rows are once it is complete.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Task extends NewTask {
+  readonly id: string
+  readonly createdAt: number
+  readonly sql: string
+  readonly table: string
+  readonly state: TaskStatus
+}
+
+/**
+ * **Details**
+ *
+ * `get` finds the caller's own tasks only. `kill` waits until the database has let go of the statement.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class TaskStore extends Context.Service<
+  TaskStore,
+  {
+    readonly create: (task: NewTask) => Effect.Effect<Task>
+    readonly get: (userId: string, id: string) => Effect.Effect<Task, NotFound>
+    readonly kill: (userId: string, id: string) => Effect.Effect<void, NotFound>
+    readonly unfinished: Effect.Effect<ReadonlyArray<Task>>
+  }
+>()("effect-looker/embedded/TaskStore") {}
+
+const isUnfinished = ({ state }: Task): boolean => state.status === "added" || state.status === "running"
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options): Effect.Effect<TaskStore["Service"], never, DuckDb | Scope.Scope> =>
+  Effect.gen(function* () {
+    const database = yield* DuckDb
+    const scope = yield* Effect.scope
+    const slots = yield* Semaphore.make(options.concurrency)
+    const tasks = new Map<string, Task>()
+    const fibers = new Map<string, Fiber.Fiber<void>>()
+
+    const setState = (id: string, state: TaskStatus) =>
+      Effect.sync(() => {
+        const task = tasks.get(id)
+        // A kill is final: the query may have ended in the same moment.
+        if (task !== undefined && task.state.status !== "killed") tasks.set(id, { ...task, state })
+      })
+
+    const drop = ({ table }: Task) => Effect.ignore(database.run(`DROP TABLE IF EXISTS ${table}`))
+
+    const execute = Effect.fnUntraced(function* (task: Task) {
+      const startedAt = yield* Clock.currentTimeMillis
+      yield* setState(task.id, { status: "running", startedAt })
+      yield* Effect.sleep(options.taskDelay)
+      const state = yield* database.run(`CREATE TABLE ${task.table} AS\n${task.sql}`).pipe(
+        Effect.andThen(database.run(`SELECT count(*) FROM ${task.table}`)),
+        Effect.match({
+          onFailure: (error) => ({ status: "error" as const, error }),
+          onSuccess: (rows) => ({ status: "complete" as const, rowCount: Number(rows[0]?.[0]) })
+        })
+      )
+      const endedAt = yield* Clock.currentTimeMillis
+      yield* setState(task.id, { ...state, startedAt, endedAt })
+    })
+
+    const run = (task: Task) =>
+      execute(task).pipe(slots.withPermit, Effect.ensuring(Effect.sync(() => fibers.delete(task.id))))
+
+    const expire = Effect.fnUntraced(function* (task: Task) {
+      const { state } = task
+      if (state.status !== "complete" && state.status !== "error") return
+      const now = yield* Clock.currentTimeMillis
+      if (state.endedAt + Duration.toMillis(options.resultLife) > now) return
+      yield* setState(task.id, { status: "expired" })
+      yield* drop(task)
+    })
+
+    const create = Effect.fn("TaskStore.create")(function* (task: NewTask) {
+      yield* Effect.forEach(tasks.values(), expire, { discard: true })
+      const createdAt = yield* Clock.currentTimeMillis
+      const id = yield* Effect.sync(() => randomBytes(16).toString("hex"))
+      const added: Task = {
+        ...task,
+        id,
+        createdAt,
+        sql: QueryCompiler.limited(task.plan),
+        table: `results.${identifier(id)}`,
+        state: { status: "added" }
+      }
+      tasks.set(id, added)
+      // Looker documents `deferred` and no way to start such a task: it stays as it is until somebody kills it.
+      if (task.body.deferred !== true) {
+        fibers.set(id, yield* Effect.forkIn(run(added), scope))
+      }
+      return added
+    }, Effect.uninterruptible)
+
+    const get = Effect.fnUntraced(function* (userId: string, id: string) {
+      const task = tasks.get(id)
+      if (task === undefined || task.userId !== userId) return yield* new NotFound({ message: "Not found" })
+      yield* expire(task)
+      return tasks.get(id) ?? task
+    })
+
+    const kill = Effect.fn("TaskStore.kill")(function* (userId: string, id: string) {
+      const task = yield* get(userId, id)
+      if (!isUnfinished(task)) return yield* new NotFound({ message: "Not found" })
+      yield* setState(id, { status: "killed" })
+      const fiber = fibers.get(id)
+      if (fiber !== undefined) yield* Fiber.interrupt(fiber)
+      yield* drop(task)
+    }, Effect.uninterruptible)
+
+    return TaskStore.of({
+      create,
+      get,
+      kill,
+      unfinished: Effect.sync(() => [...tasks.values()].filter(isUnfinished))
+    })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<TaskStore, never, DuckDb> => Layer.effect(TaskStore, make(options))

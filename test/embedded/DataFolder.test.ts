@@ -1,0 +1,318 @@
+import { execFileSync } from "node:child_process"
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
+import { DuckDBInstance } from "@duckdb/node-api"
+import { assert, describe, it, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as DataFolder from "../../src/embedded/DataFolder.ts"
+import * as DuckDb from "../../src/embedded/DuckDb.ts"
+import * as EmbeddedLooker from "../../src/embedded/EmbeddedLooker.ts"
+import { call, createTask, ends, folder, inProcess, leaves, login, orders, results, wait } from "./support.ts"
+
+const vega = join(import.meta.dirname, "../../node_modules/vega-datasets/data")
+
+const json = (query: object) => Effect.map(results(query), (answer) => answer.json)
+
+const failure = (options: EmbeddedLooker.Options) =>
+  Layer.build(EmbeddedLooker.layer(options)).pipe(Effect.scoped, Effect.flip)
+
+describe("a data folder", () => {
+  it.effect("is refused by name when it is missing, empty or unreadable", () =>
+    Effect.gen(function* () {
+      const missing = yield* failure({ data: "/no/such/folder" })
+      assert.deepStrictEqual([missing._tag, missing.path], ["EmbeddedError", "/no/such/folder"])
+      const nothing = yield* folder({ "notes.txt": "x" })
+      const empty = yield* failure({ data: nothing })
+      assert.deepStrictEqual([empty.path, empty.message.includes(".csv")], [nothing, true])
+      assert.strictEqual((yield* failure({ data: join(nothing, "notes.txt") })).path, join(nothing, "notes.txt"))
+      assert.include((yield* failure({ data: [] })).message, "no data")
+      for (const [name, text] of [
+        ["broken.parquet", "this is no parquet"],
+        ["broken.json", '[{"a": 1}, {"a":'],
+        ["broken.ndjson", '{"a": 1}\n{"a":'],
+        ["ragged.csv", "a,b\n1,2\n3\n4,5,6\n"],
+        ["void.csv", ""]
+      ] as const) {
+        const path = yield* folder({ "good.csv": "a\n1\n", [name]: text })
+        const error = yield* failure({ data: path })
+        assert.strictEqual(error.path, join(path, name))
+        assert.include(error.message, name)
+      }
+      const twice = yield* folder({ "a.csv": "x\n1\n", "A.json": '[{"x":1}]' })
+      assert.include((yield* failure({ data: twice })).message, "second explore a")
+    })
+  )
+
+  it.effect("leaves no temporary folder behind, after a failure neither", () =>
+    Effect.gen(function* () {
+      const own = yield* folder({})
+      const shared = process.env.TMPDIR
+      process.env.TMPDIR = own
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (shared === undefined) delete process.env.TMPDIR
+          else process.env.TMPDIR = shared
+        })
+      )
+      yield* failure({ data: "/no/such/folder" })
+      yield* Effect.gen(function* () {
+        yield* login
+        assert.strictEqual(readdirSync(own).filter((name) => name.startsWith("effect-looker-")).length, 1)
+      }).pipe(Effect.provide(inProcess({ "orders.csv": orders })))
+      assert.deepStrictEqual(readdirSync(own), [])
+    })
+  )
+
+  it.effect("becomes explores with the fields of every type", () =>
+    Effect.gen(function* () {
+      const path = yield* folder({
+        "2 Order Items.csv":
+          "Order ID,Größe,when,day,flag,amount,count\n1,x,2001-01-10 18:20:31,2001-01-10,true,1.5,7\n",
+        "nested.ndjson": '{"id":1,"tags":["a","b"],"who":{"n":1}}\n{"id":2}\n'
+      })
+      const { database, model } = yield* loaded(path)
+      assert.deepStrictEqual([...model.explores.keys()], ["_2_order_items", "nested"])
+      const explore = model.explores.get("_2_order_items")
+      assert.deepStrictEqual(
+        [...(explore?.fields.values() ?? [])].map(
+          (field) => `${field.name.slice("_2_order_items.".length)}:${field.type}`
+        ),
+        [
+          ...["order_id:number", "gr_e:string", "when:time", "day:date", "flag:yesno", "amount:number", "count:number"],
+          ...["when_date:date", "when_week:date", "when_month:date", "when_quarter:date", "when_year:number"],
+          ...["day_week:date", "day_month:date", "day_quarter:date", "day_year:number"],
+          ...["order_id", "amount", "count"].flatMap((name) =>
+            ["total", "average", "min", "max"].map((aggregate) => `${aggregate}_${name}:number`)
+          )
+        ]
+      )
+      assert.strictEqual(explore?.fields.get("_2_order_items.when_date")?.label, "2 Order Items When Date")
+      const rows = yield* database.run("SELECT tags, who FROM nested ORDER BY id")
+      assert.deepStrictEqual(rows, [
+        ['["a","b"]', '{"n":1}'],
+        [null, null]
+      ])
+    })
+  )
+
+  it.effect("may be files under the names their explores shall have", () =>
+    Effect.gen(function* () {
+      const path = yield* folder({ "2001-export.csv": orders })
+      const { model } = yield* loaded({ Orders: join(path, "2001-export.csv") })
+      assert.deepStrictEqual([...model.explores.keys()], ["orders"])
+      assert.isTrue(model.explores.get("orders")?.fields.has("orders.total_price"))
+      assert.include((yield* failure({ data: { orders: path } })).message, "is a folder")
+    })
+  )
+
+  it.effect("is closed to every statement once it is loaded", () =>
+    Effect.gen(function* () {
+      const path = yield* folder({ "orders.csv": orders })
+      const { database } = yield* loaded(path)
+      for (const sql of [
+        `SELECT * FROM read_csv('${path}/orders.csv')`,
+        `COPY orders TO '${path}/out.csv'`,
+        `ATTACH '${path}/x.db'`,
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SET enable_external_access = true",
+        "INSTALL httpfs"
+      ]) {
+        assert.match((yield* Effect.flip(database.run(sql))).message, /disabled|locked/)
+      }
+      assert.deepStrictEqual(readdirSync(path), ["orders.csv"])
+    })
+  )
+})
+
+const loaded = Effect.fnUntraced(function* (path: DataFolder.Data) {
+  const database = yield* DuckDb.make({})
+  return { database, model: yield* DataFolder.load(database, path, "embedded") }
+})
+
+/** A Parquet file with the types that CSV has no words for. */
+const parquet = Layer.unwrap(
+  Effect.gen(function* () {
+    const path = yield* folder({
+      "time.csv": "t\n2001-01-07 23:59:59\n2001-01-08 00:00:00\n2000-12-31 12:00:00\n2004-02-29 00:00:00\n"
+    })
+    yield* Effect.promise(async () => {
+      const instance = await DuckDBInstance.create(":memory:")
+      const connection = await instance.connect()
+      await connection.run(`COPY (
+        SELECT 9007199254740993::BIGINT AS big, 'nan'::DOUBLE AS f, 0.1::FLOAT AS g, TIMESTAMPTZ '2001-01-01 00:00:00+02' AS z,
+          12345678901234567890.123456789::DECIMAL(38, 9) AS money, 'k' AS k
+        UNION ALL SELECT 1, 'infinity'::DOUBLE, 0.2, NULL, 0.000000001, 'k'
+        UNION ALL SELECT 2, 2.5, 0.3, NULL, NULL, 'l'
+      ) TO '${path}/exact.parquet' (FORMAT parquet)`)
+      await connection.run(
+        `COPY (SELECT i % 3 AS k, sin(i) * pow(10, i % 12) AS x FROM range(200000) r(i)) TO '${path}/noise.parquet' (FORMAT parquet)`
+      )
+      connection.closeSync()
+      instance.closeSync()
+    })
+    return EmbeddedLooker.layer({ data: [path, join(vega, "airports.csv"), join(vega, "flights-2k.json")] })
+  })
+)
+
+layer(parquet)("values", (it) => {
+  it.effect("keep all digits of integers and decimals, and show NaN and infinity as null", () =>
+    Effect.gen(function* () {
+      const fields = ["exact.big", "exact.f", "exact.g", "exact.money", "exact.z"]
+      const answer = yield* results({ view: "exact", fields, sorts: ["exact.big desc"] })
+      assert.strictEqual(
+        answer.text,
+        '[{"exact.big":9007199254740993,"exact.f":null,"exact.g":0.1,"exact.money":12345678901234567890.123456789,"exact.z":"2000-12-31 22:00:00"},\n' +
+          '{"exact.big":2,"exact.f":2.5,"exact.g":0.3,"exact.money":null,"exact.z":null},\n' +
+          '{"exact.big":1,"exact.f":null,"exact.g":0.2,"exact.money":0.000000001,"exact.z":null}]'
+      )
+      const totals = yield* results(
+        { view: "exact", fields: ["exact.k", "exact.total_money", "exact.max_big"], sorts: ["exact.k"] },
+        "csv"
+      )
+      assert.strictEqual(
+        totals.text,
+        "Exact K,Exact Total Money,Exact Max Big\nk,12345678901234567890.123456790,9007199254740993\nl,,2\n"
+      )
+    })
+  )
+
+  it.effect("add up to the same digits every time", () =>
+    Effect.gen(function* () {
+      const query = { view: "noise", fields: ["noise.k", "noise.total_x", "noise.average_x"], sorts: ["noise.k"] }
+      const first = yield* results(query)
+      for (let run = 0; run < 5; run++) assert.strictEqual((yield* results(query)).text, first.text)
+    })
+  )
+
+  it.effect("group times by week from Monday, month, quarter and year", () =>
+    Effect.gen(function* () {
+      const fields = ["t", "t_date", "t_week", "t_month", "t_quarter", "t_year"].map((name) => `time.${name}`)
+      const answer = yield* results({ view: "time", fields, sorts: ["time.t"] }, "csv")
+      assert.strictEqual(
+        answer.text.split("\n").slice(1).join("\n"),
+        "2000-12-31 12:00:00,2000-12-31,2000-12-25,2000-12,2000-Q4,2000\n" +
+          "2001-01-07 23:59:59,2001-01-07,2001-01-01,2001-01,2001-Q1,2001\n" +
+          "2001-01-08 00:00:00,2001-01-08,2001-01-08,2001-01,2001-Q1,2001\n" +
+          "2004-02-29 00:00:00,2004-02-29,2004-02-23,2004-02,2004-Q1,2004\n"
+      )
+      const january = { view: "time", fields: ["time.count"], filters: { "time.t_month": "2001-01" } }
+      assert.deepStrictEqual(yield* json(january), [{ "time.count": 2 }])
+    })
+  )
+
+  it.effect("come in Looker's default order: latest date, then largest measure, then first dimension", () =>
+    Effect.gen(function* () {
+      const column = (query: object, field: string) =>
+        Effect.map(json(query), (rows: ReadonlyArray<Record<string, unknown>>) => rows.map((row) => row[field]))
+      assert.deepStrictEqual(
+        yield* column({ view: "time", fields: ["time.t_year", "time.t_month", "time.count"] }, "time.t_month"),
+        ["2004-02", "2001-01", "2000-12"]
+      )
+      assert.deepStrictEqual(
+        yield* column({ view: "time", fields: ["time.count", "time.t_year"] }, "time.t_year"),
+        [2001, 2000, 2004]
+      )
+      assert.deepStrictEqual(yield* column({ view: "exact", fields: ["exact.k"] }, "exact.k"), ["k", "l"])
+    })
+  )
+
+  it.effect("of real files agree with what is known about them", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* json({ view: "airports", fields: ["airports.count", "airports.max_latitude"] }), [
+        { "airports.count": 3376, "airports.max_latitude": 71.2854475 }
+      ])
+      const busiest = yield* json({
+        view: "flights_2k",
+        fields: ["flights_2k.origin", "flights_2k.count"],
+        filters: { "flights_2k.count": ">=60", "flights_2k.origin": "-HOU" },
+        limit: "3"
+      })
+      assert.strictEqual(busiest.length, 3)
+      assert.isTrue(busiest.every((row: Record<string, number>) => (row["flights_2k.count"] ?? 0) >= 60))
+    })
+  )
+})
+
+describe("three million rows", () => {
+  it.live(
+    "are streamed, killed in the middle and left at once",
+    () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const all = {
+          view: "flights_3m",
+          fields: ["date", "delay", "distance", "origin", "destination"].map((name) => `flights_3m.${name}`),
+          limit: "-1"
+        }
+        const killed = yield* createTask(token, all, "csv")
+        yield* leaves(token, killed, ["added"])
+        assert.strictEqual((yield* call("DELETE", `/running_queries/${killed}`, { token })).status, 204)
+        assert.strictEqual((yield* call("GET", `/query_tasks/${killed}`, { token })).json.status, "killed")
+
+        const id = yield* createTask(token, { ...all, filters: { "flights_3m.date": "2001-01" } }, "csv")
+        assert.strictEqual(yield* ends(token, id), "complete")
+        const count = yield* json({
+          view: "flights_3m",
+          fields: ["flights_3m.count"],
+          filters: { "flights_3m.date": "2001-01" }
+        })
+        const { text } = yield* call("GET", `/query_tasks/${id}/results`, { token })
+        const lines = text.split("\n").length - 2
+        assert.isAbove(lines, 50_000)
+        assert.isAtMost(lines, count[0]["flights_3m.count"])
+
+        for (let index = 0; index < 4; index++) yield* createTask(token, all, "json")
+        yield* wait(30)
+      }).pipe(Effect.provide(EmbeddedLooker.layer({ data: join(vega, "flights-3m.parquet") }))),
+    30_000
+  )
+})
+
+describe("a server", () => {
+  it.effect("says that its port is in use", () =>
+    Effect.gen(function* () {
+      const data = yield* folder({ "orders.csv": orders })
+      yield* Effect.gen(function* () {
+        const { baseUrl } = yield* EmbeddedLooker.EmbeddedServer
+        const port = Number(new URL(baseUrl).port)
+        const error = yield* Layer.build(EmbeddedLooker.layerServer({ data, port })).pipe(Effect.scoped, Effect.flip)
+        assert.strictEqual(error.message, `cannot listen on 127.0.0.1:${port}: the port is in use`)
+      }).pipe(Effect.provide(EmbeddedLooker.layerServer({ data })))
+    })
+  )
+
+  it.live(
+    "lets its process end while queries run",
+    () =>
+      Effect.gen(function* () {
+        const main = `
+        import * as Effect from "effect/Effect"
+        import * as EmbeddedLooker from "${join(import.meta.dirname, "../../src/embedded/EmbeddedLooker.ts")}"
+        const run = Effect.gen(function* () {
+          const { baseUrl } = yield* EmbeddedLooker.EmbeddedServer
+          const post = (path, token, body) => Effect.promise(() => fetch(baseUrl + "/api/4.0" + path, {
+            method: "POST",
+            headers: token ? { authorization: "token " + token, "content-type": "application/json" } : {},
+            body: token ? JSON.stringify(body) : new URLSearchParams(body)
+          }).then((response) => response.json()))
+          const { access_token } = yield* post("/login", undefined, { client_id: "embedded", client_secret: "embedded" })
+          const fields = ["date", "delay", "distance", "origin", "destination"].map((name) => "flights_3m." + name)
+          const { id } = yield* post("/queries", access_token, { model: "embedded", view: "flights_3m", fields, limit: "-1" })
+          for (let i = 0; i < 4; i++) yield* post("/query_tasks", access_token, { query_id: id, result_format: "json" })
+        })
+        await Effect.runPromise(run.pipe(Effect.provide(EmbeddedLooker.layerServer({ data: "${join(vega, "flights-3m.parquet")}" }))))
+        console.log("closed")
+      `
+        const output = yield* Effect.sync(() =>
+          execFileSync(process.execPath, ["--conditions=effect-looker-source", "--input-type=module", "-e", main], {
+            cwd: join(import.meta.dirname, "../.."),
+            timeout: 20_000,
+            encoding: "utf8"
+          })
+        )
+        assert.strictEqual(output, "closed\n")
+      }),
+    30_000
+  )
+})

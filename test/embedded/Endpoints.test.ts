@@ -1,0 +1,277 @@
+import { assert, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { call, createTask, ends, inProcess, login, orders, overSocket, results, send } from "./support.ts"
+
+const files = { "orders.csv": orders, "notes.txt": "not data" }
+const query = {
+  model: "embedded",
+  view: "orders",
+  fields: ["orders.status", "orders.count", "orders.total_price"],
+  sorts: ["orders.status"]
+}
+
+for (const [where, looker] of [
+  ["in process", inProcess(files)],
+  ["over a socket", overSocket(files)]
+] as const) {
+  layer(looker)(`embedded Looker, ${where}`, (it) => {
+    it.effect("gives a new token for every login and leaves earlier ones alone", () =>
+      Effect.gen(function* () {
+        const form = { client_id: "embedded", client_secret: "embedded" }
+        const first = yield* call("POST", "/login", { form })
+        const second = yield* call("POST", `/login?${new URLSearchParams(form)}`)
+        assert.deepStrictEqual([first.json.token_type, first.json.expires_in, first.status], ["Bearer", 3600, 200])
+        assert.notStrictEqual(first.json.access_token, second.json.access_token)
+        for (const token of [first.json.access_token, second.json.access_token]) {
+          assert.strictEqual((yield* call("GET", "/user", { token })).json.id, "1")
+          assert.strictEqual((yield* call("GET", "/user", { token, scheme: "Bearer" })).status, 200)
+        }
+      })
+    )
+
+    it.effect("answers wrong credentials with 404 and a message", () =>
+      Effect.gen(function* () {
+        for (const form of [{ client_id: "embedded", client_secret: "wrong" }, {}]) {
+          const answer = yield* call("POST", "/login", { form })
+          assert.deepStrictEqual(
+            [answer.status, answer.json],
+            [404, { message: "Not found", documentation_url: "https://cloud.google.com/looker/docs/" }]
+          )
+        }
+      })
+    )
+
+    it.effect("ends the current token at logout, and only this one", () =>
+      Effect.gen(function* () {
+        const [kept, ended] = [yield* login, yield* login]
+        const answer = yield* call("DELETE", "/logout", { token: ended })
+        assert.deepStrictEqual([answer.status, answer.text], [204, ""])
+        const refused = yield* call("GET", "/user", { token: ended })
+        assert.deepStrictEqual([refused.status, refused.json.message], [401, "Requires authentication."])
+        assert.strictEqual((yield* call("GET", "/user", { token: kept })).status, 200)
+        assert.strictEqual((yield* call("DELETE", "/logout", { token: ended })).status, 401)
+      })
+    )
+
+    it.effect("asks for a token before anything else", () =>
+      Effect.gen(function* () {
+        for (const [method, path] of [
+          ["GET", "/user"],
+          ["POST", "/queries"],
+          ["GET", "/queries/1"],
+          ["POST", "/query_tasks"],
+          ["GET", "/query_tasks/multi_results"],
+          ["GET", "/query_tasks/x"],
+          ["GET", "/query_tasks/x/results"],
+          ["GET", "/running_queries"],
+          ["DELETE", "/running_queries/x"],
+          ["DELETE", "/logout"]
+        ] as const) {
+          const answer = yield* call(method, path)
+          assert.deepStrictEqual([path, answer.status], [path, 401])
+          assert.strictEqual(answer.json.message, "Requires authentication.")
+        }
+      })
+    )
+
+    it.effect("gives an identical query the same id and finds it by id, slug and client id", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const first = yield* call("POST", "/queries", { token, json: { ...query, limit: 7 } })
+        const again = yield* call("POST", "/queries?fields=", {
+          token,
+          json: { limit: "7", ...query, pivots: null, id: "55", can: {} }
+        })
+        const other = yield* call("POST", "/queries?fields=id", { token, json: { ...query, limit: 8 } })
+        assert.deepStrictEqual(again.json, first.json)
+        assert.deepStrictEqual(Object.keys(other.json), ["id"])
+        assert.notStrictEqual(other.json.id, first.json.id)
+        assert.strictEqual(first.json.limit, "7")
+        assert.match(first.json.client_id, /^[A-Za-z0-9]{22}$/)
+        for (const path of [
+          `/queries/${first.json.id}`,
+          `/queries/slug/${first.json.slug}`,
+          `/queries/slug/${first.json.client_id}`
+        ]) {
+          assert.deepStrictEqual((yield* call("GET", path, { token })).json, first.json)
+        }
+        assert.strictEqual((yield* call("GET", "/queries/999", { token })).status, 404)
+        assert.strictEqual((yield* call("GET", "/queries/slug/none", { token })).status, 404)
+      })
+    )
+
+    it.effect("keeps what it carries without using it", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const carried = {
+          vis_config: { type: "table", nested: { a: [1] } },
+          filter_config: { x: [] },
+          visible_ui_sections: "data",
+          client_id: "abcdefghij0123456789AB",
+          query_timezone: "UTC",
+          column_limit: "50"
+        }
+        const { json } = yield* call("POST", "/queries", { token, json: { ...query, ...carried } })
+        for (const [key, value] of Object.entries(carried)) assert.deepStrictEqual(json[key], value)
+      })
+    )
+
+    it.effect("refuses what it cannot do, with one entry per field", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        for (const [field, change, expected] of [
+          ["pivots", { pivots: ["orders.status"] }, "not supported by the embedded Looker"],
+          ["total", { total: true }, "not supported by the embedded Looker"],
+          ["dynamic_fields", { dynamic_fields: '[{"a":1}]' }, "not supported by the embedded Looker"],
+          ["filter_expression", { filter_expression: "1=1" }, "not supported by the embedded Looker"],
+          ["query_timezone", { query_timezone: "Europe/Oslo" }, "not supported by the embedded Looker"],
+          ["model", { model: "embeded" }, "There is embedded"],
+          ["view", { view: "order" }, "Did you mean orders?"],
+          ["fields", { fields: ["orders.statu"], sorts: [] }, "Did you mean orders.status?"],
+          ["fields", { fields: [], sorts: [] }, "at least one dimension or measure"],
+          ["fields", { fields: null, sorts: [] }, "at least one dimension or measure"],
+          ["filters", { filters: { "orders.nothing_like": "x" } }, "There are orders.id"],
+          ["filters", { filters: { "orders.created": "last week" } }, "not supported yet"],
+          ["filters", { filters: { "orders.price": "cheap" } }, 'orders.price: "cheap" is no number'],
+          ["sorts", { sorts: ["orders.id"] }, "not one of the fields of the query"],
+          ["sorts", { sorts: ["orders.count desc 0"] }, 'write "view.field"'],
+          ["limit", { limit: "-2" }, "neither a row count nor -1"],
+          ["client_id", { client_id: "short" }, "22 letters and digits"]
+        ] as const) {
+          const answer = yield* call("POST", "/queries", { token, json: { ...query, ...change } })
+          assert.deepStrictEqual([field, answer.status], [field, 422])
+          assert.deepStrictEqual(
+            answer.json.errors.map((error: { field: string }) => error.field),
+            [field]
+          )
+          assert.include(answer.json.errors[0].message, expected)
+          assert.notProperty(answer.json, "_tag")
+        }
+      })
+    )
+
+    it.effect("says what is wrong with a request it cannot read", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const missing = yield* call("POST", "/queries", { token, json: { model: "embedded" } })
+        assert.deepStrictEqual([missing.status, missing.json.errors[0].field], [422, "view"])
+        const format = yield* call("POST", "/query_tasks", { token, json: { query_id: "1", result_format: "png" } })
+        assert.deepStrictEqual([format.status, format.json.errors[0].field], [422, "result_format"])
+        const broken = yield* call("POST", "/queries", { token, body: "{" })
+        assert.deepStrictEqual([broken.status, broken.json.message.includes("valid JSON")], [400, true])
+        const noIds = yield* call("GET", "/query_tasks/multi_results", { token })
+        assert.deepStrictEqual([noIds.status, noIds.json.message.includes("query_task_ids")], [400, true])
+        const form = yield* call("POST", "/queries", { token, form: { a: "b" } })
+        assert.deepStrictEqual([form.status, form.json.message.includes("application/json")], [400, true])
+        if (where === "over a socket") {
+          const large = yield* call("POST", "/queries", { token, body: "x".repeat(11_000_000) })
+          assert.deepStrictEqual([large.status, large.json.message.includes("10 MB")], [413, true])
+          assert.strictEqual((yield* call("GET", "/user", { token })).status, 200)
+        }
+      })
+    )
+
+    it.effect("explains a path that no endpoint has", () =>
+      Effect.gen(function* () {
+        for (const [path, expected] of [
+          ["//api/4.0/login", "must not end with a slash"],
+          ["/api/4.0/api/4.0/login", "must not contain /api/4.0"],
+          ["/api/4.0/looks", "has the endpoints of"],
+          ["/login", "Every path begins with /api/4.0"]
+        ] as const) {
+          const answer = yield* send("POST", path, { form: { client_id: "embedded", client_secret: "embedded" } })
+          assert.strictEqual(answer.status, 404)
+          assert.include(answer.json.message, expected)
+        }
+      })
+    )
+
+    it.effect("creates tasks, projects their fields and refuses unknown ones", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const { json: created } = yield* call("POST", "/queries", { token, json: query })
+        const body = { query_id: created.id, result_format: "json" }
+        const only = yield* call("POST", "/query_tasks?fields=id", { token, json: body })
+        assert.deepStrictEqual(Object.keys(only.json), ["id"])
+        assert.match(only.json.id, /^[0-9a-f]{32}$/)
+        const full = yield* call("POST", "/query_tasks?fields=&cache=false", { token, json: body })
+        assert.deepStrictEqual(
+          [full.json.status, full.json.query, full.json.cache, full.json.runtime, full.json.result_source],
+          ["added", created, false, null, null]
+        )
+        yield* ends(token, full.json.id)
+        const done = yield* call("GET", `/query_tasks/${full.json.id}`, { token })
+        assert.deepStrictEqual([done.json.status, done.json.result_source], ["complete", "query"])
+        assert.isNumber(done.json.runtime)
+        assert.strictEqual((yield* call("GET", "/query_tasks/none", { token })).status, 404)
+        assert.strictEqual((yield* call("GET", "/query_tasks/none/results", { token })).status, 404)
+        assert.strictEqual((yield* call("DELETE", "/running_queries/none", { token })).status, 404)
+        assert.strictEqual((yield* call("DELETE", `/running_queries/${full.json.id}`, { token })).status, 404)
+        const unknown = yield* call("POST", "/query_tasks", { token, json: { ...body, query_id: "999" } })
+        assert.strictEqual(unknown.status, 404)
+        const unsupported = yield* call("POST", "/query_tasks", { token, json: { ...body, result_format: "xlsx" } })
+        assert.deepStrictEqual([unsupported.status, unsupported.json.errors[0].field], [422, "result_format"])
+        assert.deepStrictEqual((yield* call("GET", "/running_queries", { token })).json, [])
+      })
+    )
+
+    it.effect("delivers the same rows in every format, at /results and in multi_results", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const rows = [
+          { "orders.status": 'a, "b"', "orders.count": 1, "orders.total_price": 0.25 },
+          { "orders.status": "new", "orders.count": 2, "orders.total_price": 19.55 },
+          { "orders.status": null, "orders.count": 1, "orders.total_price": null }
+        ]
+        const csv = 'Orders Status,Orders Count,Orders Total Price\n"a, ""b""",1,0.25\nnew,2,19.55\n,1,\n'
+        const ids: Record<string, string> = {}
+        for (const format of ["json", "json_detail", "json_bi", "csv"]) {
+          ids[format] = yield* createTask(token, query, format)
+          yield* ends(token, ids[format] ?? "")
+        }
+        const all = Object.values(ids)
+        const multi = yield* call("GET", `/query_tasks/multi_results?query_task_ids=${all.join("%2C")},nobody`, {
+          token
+        })
+        assert.deepStrictEqual(Object.keys(multi.json).sort(), [...all, "nobody"].sort())
+        assert.deepStrictEqual(multi.json.nobody, { status: "missing" })
+        const entry = (format: string) => multi.json[ids[format] ?? ""]
+        const body = (format: string) => call("GET", `/query_tasks/${ids[format]}/results`, { token })
+
+        const json = yield* body("json")
+        assert.strictEqual(json.type, "application/json; charset=utf-8")
+        assert.deepStrictEqual(json.json, rows)
+        assert.deepStrictEqual(entry("json"), { status: "complete", result_source: "query", data: rows })
+        assert.strictEqual((yield* body("csv")).text, csv)
+        assert.strictEqual(entry("csv").data, csv)
+        assert.deepStrictEqual((yield* body("json_bi")).json.rows, rows)
+
+        const detail = (yield* body("json_detail")).json
+        assert.deepStrictEqual(entry("json_detail").data, detail)
+        assert.deepStrictEqual(
+          detail.data.map((row: Record<string, { value: unknown }>) =>
+            Object.fromEntries(Object.entries(row).map(([key, cell]) => [key, cell.value]))
+          ),
+          rows
+        )
+        assert.deepStrictEqual([detail.id, detail.from_cache, detail.timezone], [ids.json_detail, true, "UTC"])
+        assert.match(detail.runtime, /^\d+\.\d{3}$/)
+        assert.include(detail.sql, 'FROM "orders"')
+        assert.deepStrictEqual(
+          detail.fields.measures.map((field: { label: string }) => field.label),
+          ["Orders Count", "Orders Total Price"]
+        )
+      })
+    )
+
+    it.effect("writes all digits of a decimal", () =>
+      Effect.gen(function* () {
+        const answer = yield* results({ view: "orders", fields: ["orders.price"], sorts: ["orders.price"] })
+        assert.strictEqual(
+          answer.text,
+          '[{"orders.price":0.25},\n{"orders.price":7.05},\n{"orders.price":12.50},\n{"orders.price":null}]'
+        )
+      })
+    )
+  })
+}

@@ -8,10 +8,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as LookerApi from "./api/LookerApi.ts"
+import * as answer from "./internal/answer.ts"
 import * as caller from "./internal/caller.ts"
 import { LookerConfig } from "./LookerConfig.ts"
 import * as LookerError from "./LookerError.ts"
@@ -63,10 +63,13 @@ export const make = Effect.gen(function* () {
   const settings = yield* LookerConfig
   const policy = yield* LookerPolicy
   const { clientId, clientSecret } = settings
-  if (!clientId || clientSecret === undefined || Redacted.value(clientSecret) === "") {
-    const missing = [...(clientId ? [] : ["clientId"]), ...(clientSecret ? [] : ["clientSecret"])]
+  const missing = [
+    ...(clientId ? [] : ["clientId"]),
+    ...(clientSecret && Redacted.value(clientSecret) ? [] : ["clientSecret"])
+  ]
+  if (!clientId || !clientSecret || missing.length > 0) {
     return yield* new LookerError.ConfigurationError({
-      message: `A login needs ${missing.join(" and ") || "a clientSecret that is not empty"}. With a token of your own, use LookerAuth.layerToken`,
+      message: `A login needs ${missing.join(" and ")}. With a token of your own, use LookerAuth.layerToken`,
       missing
     })
   }
@@ -74,31 +77,38 @@ export const make = Effect.gen(function* () {
   const call = yield* caller.make({ httpClient, settings, policy })
   let current: Redacted.Redacted | undefined
 
-  const login = call(LookerApi.login, (client) =>
-    client.ApiAuth.login({ payload: { client_id: clientId, client_secret: Redacted.value(clientSecret) } })
-  ).pipe(
-    Effect.map((answer) => {
-      const lifetime = Duration.seconds(answer.expires_in)
+  const login = Effect.suspend(() => {
+    current = undefined
+    return call(LookerApi.login, (client) =>
+      client.ApiAuth.login({ payload: { client_id: clientId, client_secret: Redacted.value(clientSecret) } })
+    )
+  }).pipe(
+    Effect.map(({ access_token, expires_in }) => {
+      const lifetime = Duration.seconds(expires_in)
       const lead = Duration.min(policy.tokenLead, Duration.divideUnsafe(lifetime, leadPart))
-      current = Redacted.make(answer.access_token, { label: "access_token" })
-      return { token: current, usable: Duration.subtract(lifetime, lead) }
+      return {
+        token: Redacted.make(access_token, { label: "access_token" }),
+        usable: Duration.subtract(lifetime, lead)
+      }
     }),
-    Effect.catchTags({
-      BadRequest: (error) => refused(error, clientId),
-      NotFound: (error) => refused(error, clientId),
-      Unauthorized: (error) => refused(error, clientId)
+    Effect.mapError((error) => {
+      if (answer.isRefusal(error)) return refused(error, clientId)
+      return error._tag === "UnexpectedResponse" ? withoutToken(error) : error
     }),
     Effect.withSpan("LookerAuth.login")
   )
 
-  const [session, forget] = yield* Effect.cachedInvalidateWithTTL(login, (exit) =>
-    Exit.isSuccess(exit) ? exit.value.usable : Duration.zero
-  )
+  // This function runs for the login that counts, and not for one that `forget` has overtaken: `current` is what is cached.
+  const [session, forget] = yield* Effect.cachedInvalidateWithTTL(login, (exit) => {
+    if (Exit.isFailure(exit)) return Duration.zero
+    current = exit.value.token
+    return exit.value.usable
+  })
 
   yield* Effect.addFinalizer(() => {
     if (current === undefined) return Effect.void
-    const logout = caller.make({ httpClient: withToken(httpClient, current), settings, policy })
-    return logout.pipe(
+    const tokens = { token: Effect.succeed(current), invalidate: () => Effect.void }
+    return caller.make({ httpClient, settings, policy, tokens }).pipe(
       Effect.flatMap((call) => call(LookerApi.logout, (client) => client.ApiAuth.logout({}))),
       Effect.timeout(policy.cleanupTimeout),
       Effect.ignore,
@@ -131,33 +141,34 @@ export const layer: Layer.Layer<LookerAuth, LookerError.ConfigurationError, Look
  * @since 0.1.0
  */
 export const layerToken = (token: string | Redacted.Redacted): Layer.Layer<LookerAuth> => {
-  const redacted = typeof token === "string" ? Redacted.make(token, { label: "access_token" }) : token
+  const text = (typeof token === "string" ? token : Redacted.value(token)).trim()
+  const redacted = Redacted.make(text, { label: "access_token" })
   return Layer.succeed(LookerAuth, {
-    token: Effect.succeed(redacted),
+    // A header that cannot be sent would be quoted in the HTTP client's complaint, and so in logs.
+    token: /^[\x21-\x7e]+$/.test(text)
+      ? Effect.succeed(redacted)
+      : Effect.fail(
+          new LookerError.Unauthorized({ message: "The token is empty, or has characters no header can hold" })
+        ),
     invalidate: () => Effect.void
   })
 }
 
-/**
- * Puts a token on every request of an HTTP client.
- *
- * @category HTTP
- * @since 0.1.0
- */
-export const withToken = <E, R>(
-  httpClient: HttpClient.HttpClient.With<E, R>,
-  token: Redacted.Redacted
-): HttpClient.HttpClient.With<E, R> => HttpClient.mapRequest(httpClient, HttpClientRequest.bearerToken(token))
+/** What a login answers may be its token in a shape that nobody expected. */
+const withoutToken = (error: LookerError.UnexpectedResponse) =>
+  new LookerError.UnexpectedResponse({
+    message: error.message,
+    endpoint: error.endpoint,
+    documentationUrl: error.documentationUrl,
+    status: error.status,
+    traceId: error.traceId,
+    snippet: error.snippet?.includes("access_token") ? "(not shown, for the token in it)" : error.snippet
+  })
 
-const refused = (
-  error: LookerError.BadRequest | LookerError.NotFound | LookerError.Unauthorized,
-  clientId: string
-): Effect.Effect<never, LookerError.Unauthorized> =>
-  Effect.fail(
-    new LookerError.Unauthorized({
-      message: `Looker refused the login of client id ${clientId}: ${error.message}`,
-      endpoint: error.endpoint,
-      documentationUrl: error.documentationUrl,
-      traceId: error.traceId
-    })
-  )
+const refused = ({ documentationUrl, endpoint, message, traceId }: answer.Refusal, clientId: string) =>
+  new LookerError.Unauthorized({
+    message: `Looker refused the login of client id ${clientId}: ${message}`,
+    endpoint,
+    documentationUrl,
+    traceId
+  })

@@ -191,7 +191,9 @@ export class QueryFailed extends Schema.TaggedError<QueryFailed>("effect-looker/
  */
 export const queryFailed = (taskId: string, errors: ReadonlyArray<SqlError>, sql: string | undefined): QueryFailed =>
   new QueryFailed({
-    message: errors.map(({ details, message }) => (details ? `${message} ${details}` : message)).join("; "),
+    message: errors
+      .map(({ details, message }) => (details && details !== message ? `${message} ${details}` : message))
+      .join("; "),
     taskId,
     errors,
     sql

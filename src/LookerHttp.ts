@@ -4,13 +4,16 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as caller from "./internal/caller.ts"
-import { LookerAuth, withToken } from "./LookerAuth.ts"
+import * as gate from "./internal/gate.ts"
+import { LookerAuth } from "./LookerAuth.ts"
 import { LookerConfig } from "./LookerConfig.ts"
+import type { HttpError } from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 
 /**
@@ -46,25 +49,22 @@ export class LookerHttp extends Context.Service<
 export const make = Effect.gen(function* () {
   const settings = yield* LookerConfig
   const policy = yield* LookerPolicy
-  const auth = yield* LookerAuth
-  const bound = caller.bindHttpClient(yield* HttpClient.HttpClient, settings)
-  const token = Effect.mapError(auth.token, (error) => new caller.LoginFailed(error))
+  const tokens = yield* LookerAuth
+  const httpClient = caller.bindHttpClient(yield* HttpClient.HttpClient, settings)
 
-  const authorized = HttpClient.makeWith<caller.SendError, never, caller.SendError, never>(
-    (request) =>
-      Effect.flatMap(Effect.all([request, token]), ([request, first]) =>
-        Effect.catchTag(withToken(bound, first).execute(request), "Unauthorized", () =>
-          auth.invalidate(first).pipe(
-            Effect.andThen(token),
-            Effect.flatMap((second) => withToken(bound, second).execute(request))
-          )
-        )
-      ),
-    Effect.succeed
-  )
+  const open = yield* gate.make<HttpError>({
+    concurrency: policy.concurrentSubmissions,
+    refusal: (error, now) => {
+      if (error._tag !== "TooManyRequests") return undefined
+      const { retryAfter } = error
+      return retryAfter === undefined
+        ? Duration.zero
+        : Duration.min(Headers.retryAfterDelay(retryAfter, now), policy.retryAfterCap)
+    }
+  })
 
   return LookerHttp.of({
-    call: yield* caller.make({ httpClient: authorized, settings, policy }),
+    call: yield* caller.make({ httpClient, settings, policy, tokens, gate: open }),
     timeout: settings.timeout
   })
 })

@@ -8,20 +8,20 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as LookerError from "./LookerError.ts"
 
 /**
- * What the poll schedule is told before each pause: how many tasks wait, how many requests the next round costs, and the time
- * since the youngest of them was asked for.
+ * What the poll schedule is told each time a group of tasks has been asked about: the time since they were first waited for, and how
+ * many tasks wait in all.
  *
  * @category models
  * @since 0.1.0
  */
 export interface PollRound {
-  readonly waiting: number
-  readonly requests: number
   readonly age: Duration.Duration
+  readonly waiting: number
 }
 
 /**
@@ -30,10 +30,15 @@ export interface PollRound {
  * **Details**
  *
  * - `retry`: when a failed request is sent again; its input is the error. Only what is safe to repeat ever gets here
+ * - `retryAfterCap`: the most that a server's `Retry-After` is obeyed
+ * - `concurrentSubmissions`: requests that create something, under way at a time
  * - `repeatCreateQueryTask`: send `create_query_task` again even if the first one may have started a task (default no)
- * - `poll`: the pause between two rounds of `multi_results`; when this schedule ends, waiting ends with `PollingTimeout`
+ * - `poll`: the pause between two looks at a task. It runs once for each group of tasks that came together; when it ends, waiting for
+ *   them ends with `PollingTimeout`
+ * - `pollRequestsPerSecond`: polls never exceed it, however many tasks are due
  * - `chunkSize`: ids in one `multi_results` request
  * - `grace`: how long `expired`, an id left out of an answer, or an unknown status word is taken for passing
+ * - `recreateExpired`: how many fresh tasks `QueryRunner` starts for a query whose results expired before they were read
  * - `tokenLead`: how long before its end a token is renewed, but never more than a tenth of its life
  * - `cleanupTimeout`: the time a kill or a logout may take
  *
@@ -42,10 +47,14 @@ export interface PollRound {
  */
 export interface Policy {
   readonly retry: Schedule.Schedule<unknown, LookerError.HttpError>
+  readonly retryAfterCap: Duration.Duration
+  readonly concurrentSubmissions: number
   readonly repeatCreateQueryTask: boolean
   readonly poll: Schedule.Schedule<unknown, PollRound>
+  readonly pollRequestsPerSecond: number
   readonly chunkSize: number
   readonly grace: Duration.Duration
+  readonly recreateExpired: number
   readonly tokenLead: Duration.Duration
   readonly cleanupTimeout: Duration.Duration
 }
@@ -53,12 +62,15 @@ export interface Policy {
 /**
  * What can be set, each with its default:
  *
- * - `retry`: {@link defaultRetry}; `retryAfterCap`: `"60 seconds"`, the most that a server's `Retry-After` is obeyed
+ * - `retry`: {@link defaultRetry}
+ * - `retryAfterCap`: `"60 seconds"`
+ * - `concurrentSubmissions`: `48`
  * - `repeatCreateQueryTask`: `false`
- * - `poll`: {@link adaptivePoll} of `pollInterval` (`"100 millis"`), `pollIntervalMax` (`"5 seconds"`) and
- *   `pollRequestsPerSecond` (`10`)
+ * - `poll`: {@link adaptivePoll} from `pollInterval` (`"100 millis"`) to `pollIntervalMax` (`"5 seconds"`)
+ * - `pollRequestsPerSecond`: `10`
  * - `chunkSize`: `100` (1 to 250: 250 ids are an 8 kB request line, the usual limit)
  * - `grace`: `"30 seconds"`; recorded `expired` words turned into the true one within 2
+ * - `recreateExpired`: `0`
  * - `tokenLead`: `"60 seconds"`
  * - `cleanupTimeout`: `"5 seconds"`
  *
@@ -68,6 +80,7 @@ export interface Policy {
 export interface Options {
   readonly retry?: Schedule.Schedule<unknown, LookerError.HttpError>
   readonly retryAfterCap?: Duration.Input
+  readonly concurrentSubmissions?: number
   readonly repeatCreateQueryTask?: boolean
   readonly poll?: Schedule.Schedule<unknown, PollRound>
   readonly pollInterval?: Duration.Input
@@ -75,6 +88,7 @@ export interface Options {
   readonly pollRequestsPerSecond?: number
   readonly chunkSize?: number
   readonly grace?: Duration.Input
+  readonly recreateExpired?: number
   readonly tokenLead?: Duration.Input
   readonly cleanupTimeout?: Duration.Input
 }
@@ -113,15 +127,11 @@ export const respectRetryAfter = <Output>(
 }
 
 /** A task is asked about again after this part of its age: an old one rarely ends just now. */
-const agePart = 20
+const agePart = 40
 
 /**
- * The default poll schedule: a twentieth of the age of the youngest task, at least `from`, at most `to`, and never faster than
- * `requestsPerSecond` over all chunks of a round.
- *
- * **Details**
- *
- * One task of ten minutes costs about 210 requests with the defaults; a thousand tasks at once wait one second per round.
+ * The default poll schedule: a fortieth of the age of the tasks, at least `from` and at most `to`. With the defaults one task of ten
+ * minutes costs about 275 requests.
  *
  * @category schedules
  * @since 0.1.0
@@ -129,17 +139,17 @@ const agePart = 20
 export const adaptivePoll = (options: {
   readonly from: Duration.Input
   readonly to: Duration.Input
-  readonly requestsPerSecond: number
 }): Schedule.Schedule<unknown, PollRound> =>
   Schedule.forever.pipe(
     Schedule.setInputType<PollRound>(),
-    Schedule.modifyDelay(({ input }) => {
-      const byAge = Duration.clamp(Duration.divideUnsafe(input.age, agePart), {
-        minimum: Duration.fromInputUnsafe(options.from),
-        maximum: Duration.fromInputUnsafe(options.to)
-      })
-      return Effect.succeed(Duration.max(byAge, Duration.seconds(input.requests / options.requestsPerSecond)))
-    })
+    Schedule.modifyDelay(({ input }) =>
+      Effect.succeed(
+        Duration.clamp(Duration.divideUnsafe(input.age, agePart), {
+          minimum: Duration.fromInputUnsafe(options.from),
+          maximum: Duration.fromInputUnsafe(options.to)
+        })
+      )
+    )
   )
 
 /**
@@ -152,34 +162,55 @@ export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Policy, LookerError.ConfigurationError> {
   const refuse = (message: string) => new LookerError.ConfigurationError({ message, missing: [] })
-  for (const name of ["pollInterval", "pollIntervalMax", "grace", "cleanupTimeout", "retryAfterCap"] as const) {
+  const durations = [
+    "pollInterval",
+    "pollIntervalMax",
+    "grace",
+    "cleanupTimeout",
+    "retryAfterCap",
+    "tokenLead"
+  ] as const
+  for (const name of durations) {
     const value = options[name]
-    if (value !== undefined && !(Duration.toMillis(Duration.fromInputUnsafe(value)) > 0)) {
-      return yield* refuse(
-        `${name} has to be longer than zero: without a pause the library would never let go of the CPU`
-      )
+    const millis =
+      value === undefined ? 1 : Option.match(Duration.fromInput(value), { onNone: () => -1, onSome: Duration.toMillis })
+    if (!(millis > 0 || (millis === 0 && name === "tokenLead"))) {
+      return yield* refuse(`${name} is ${String(value)}, and has to be a duration longer than zero`)
     }
   }
+  const pollInterval = Duration.fromInputUnsafe(options.pollInterval ?? "100 millis")
   const chunkSize = options.chunkSize ?? 100
   if (!Number.isInteger(chunkSize) || chunkSize < 1 || chunkSize > 250) {
     return yield* refuse(`chunkSize is ${chunkSize}, and has to be a whole number from 1 to 250 (what a URL holds)`)
   }
-  const requestsPerSecond = options.pollRequestsPerSecond ?? 10
-  if (!(requestsPerSecond > 0)) {
-    return yield* refuse(`pollRequestsPerSecond is ${requestsPerSecond}, and has to be more than zero`)
+  const pollRequestsPerSecond = options.pollRequestsPerSecond ?? 10
+  if (!(pollRequestsPerSecond > 0)) {
+    return yield* refuse(`pollRequestsPerSecond is ${pollRequestsPerSecond}, and has to be more than zero`)
+  }
+  const concurrentSubmissions = options.concurrentSubmissions ?? 48
+  if (!Number.isInteger(concurrentSubmissions) || concurrentSubmissions < 1) {
+    return yield* refuse(`concurrentSubmissions is ${concurrentSubmissions}, and has to be a whole number, 1 or more`)
+  }
+  const retryAfterCap = Duration.fromInputUnsafe(options.retryAfterCap ?? "60 seconds")
+  const recreateExpired = options.recreateExpired ?? 0
+  if (!Number.isInteger(recreateExpired) || recreateExpired < 0) {
+    return yield* refuse(`recreateExpired is ${recreateExpired}, and has to be a whole number, 0 or more`)
   }
   return {
-    retry: respectRetryAfter(options.retry ?? defaultRetry, options.retryAfterCap ?? "60 seconds"),
+    retry: respectRetryAfter(options.retry ?? defaultRetry, retryAfterCap),
+    retryAfterCap,
+    concurrentSubmissions,
     repeatCreateQueryTask: options.repeatCreateQueryTask ?? false,
     poll:
       options.poll ??
       adaptivePoll({
-        from: options.pollInterval ?? "100 millis",
-        to: options.pollIntervalMax ?? "5 seconds",
-        requestsPerSecond
+        from: pollInterval,
+        to: Duration.max(pollInterval, Duration.fromInputUnsafe(options.pollIntervalMax ?? "5 seconds"))
       }),
+    pollRequestsPerSecond,
     chunkSize,
     grace: Duration.fromInputUnsafe(options.grace ?? "30 seconds"),
+    recreateExpired,
     tokenLead: Duration.fromInputUnsafe(options.tokenLead ?? "60 seconds"),
     cleanupTimeout: Duration.fromInputUnsafe(options.cleanupTimeout ?? "5 seconds")
   }

@@ -4,22 +4,24 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type * as Query from "./domain/Query.ts"
+import * as Query from "./domain/Query.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { RowFormat } from "./domain/ResultFormat.ts"
-import type { SqlError } from "./domain/SqlError.ts"
+import * as SqlErrors from "./domain/SqlError.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 import { Queries } from "./Queries.ts"
-import { QueryTaskPoller } from "./QueryTaskPoller.ts"
+import { type Finished, QueryTaskPoller, type WaitError } from "./QueryTaskPoller.ts"
 import { QueryTasks } from "./QueryTasks.ts"
 import * as ResultRows from "./ResultRows.ts"
 
@@ -57,6 +59,51 @@ export interface StatusUpdate {
 }
 
 /**
+ * How to run several queries.
+ *
+ * **Details**
+ *
+ * - `concurrency`: queries under way at a time, 15 unless given: what Looker runs at once for one user by default. More wait in
+ *   Looker's queue, and end there after ten minutes; 128 have crashed an instance (spectacles PR 110)
+ * - `stopOnFailure`: after the first failure kill what still runs, and end (default no: one failure stops nobody else)
+ * - `onProgress`: told whenever one of the numbers changes
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunAllOptions<Row> extends Omit<RunOptions<Row>, "onStatus"> {
+  readonly concurrency?: number | "unbounded" | undefined
+  readonly stopOnFailure?: boolean | undefined
+  readonly onProgress?: ((progress: Progress) => Effect.Effect<void>) | undefined
+}
+
+/**
+ * How many queries stand where: not submitted yet, queued in Looker, running there, done, failed. They add up to all.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Progress {
+  readonly waiting: number
+  readonly added: number
+  readonly running: number
+  readonly done: number
+  readonly failed: number
+}
+
+/**
+ * What became of one query of several; `index` is its place among them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RunOutcome<Row> {
+  readonly index: number
+  readonly query: Query.QueryInput
+  readonly result: Result.Result<QueryResult<Row>, RunError>
+}
+
+/**
  * A query that ran through.
  *
  * **Details**
@@ -71,7 +118,7 @@ export interface QueryResult<Row> {
   readonly query: Query.Query
   readonly taskId: string
   readonly rows: ReadonlyArray<Row>
-  readonly warnings: ReadonlyArray<SqlError>
+  readonly warnings: ReadonlyArray<SqlErrors.SqlError>
   readonly data: unknown
 }
 
@@ -86,8 +133,13 @@ export type RunError = LookerError.CreateError | LookerError.TaskError
 /**
  * **Details**
  *
- * `run` creates the query, starts a task for it, waits through the shared poller, and decodes the rows. If it is interrupted, runs
- * out of time, or fails while the task still runs, the task is killed in Looker; a kill that fails hides nothing.
+ * - `run`: creates the query, starts a task for it, waits through the shared poller, and decodes the rows
+ * - `runAll`: runs many, and gives each outcome as it comes
+ * - `stream`: gives the rows of one result as they arrive, in memory that does not grow with it. It waits for the status alone and reads
+ *   `query_task_results`, so that a large result is in nobody's way
+ *
+ * If a run is interrupted, runs out of time, or fails while the task still runs, the task is killed in Looker; a kill that fails hides
+ * nothing. A query is created once, however often it runs: Looker gives the same body the same id for ever.
  *
  * @category services
  * @since 0.1.0
@@ -99,11 +151,22 @@ export class QueryRunner extends Context.Service<
       query: Query.QueryInput,
       options?: RunOptions<Row>
     ): Effect.Effect<QueryResult<Row>, RunError>
+    runAll<Row = ResultRows.Row>(
+      queries: ReadonlyArray<Query.QueryInput>,
+      options?: RunAllOptions<Row>
+    ): Stream.Stream<RunOutcome<Row>>
+    stream<Row = ResultRows.Row>(query: Query.QueryInput, options?: RunOptions<Row>): Stream.Stream<Row, RunError>
   }
 >()("effect-looker/QueryRunner") {}
 
 /** After these the task does not run any more. */
 const ended: ReadonlySet<string> = new Set(["QueryFailed", "QueryKilled", "ResultsExpired", "TaskMissing"])
+
+/** Looker's default for one user (documentation, "Admin settings – Queries"). */
+const defaultConcurrency = 15
+
+/** Queries whose ids are remembered. */
+const queriesKept = 1000
 
 /**
  * @category constructors
@@ -114,6 +177,28 @@ export const make = Effect.gen(function* () {
   const tasks = yield* QueryTasks
   const poller = yield* QueryTaskPoller
   const policy = yield* LookerPolicy
+  const created = new Map<string, Effect.Effect<Query.Query, LookerError.CreateError>>()
+
+  /** Creates a query, or remembers that it has been. Fibers that ask for the same one at once share the request. */
+  const createQuery = Effect.fnUntraced(function* (input: Query.QueryInput) {
+    const key = canonical(Query.toInput(input))
+    let query = created.get(key)
+    if (query === undefined) {
+      const oldest = created.keys().next()
+      if (created.size >= queriesKept && oldest.value !== undefined) created.delete(oldest.value)
+      const [shared] = yield* Effect.cachedInvalidateWithTTL(queries.createQuery(input), (exit) =>
+        Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
+      )
+      query = shared
+      created.set(key, shared)
+    }
+    const { id, ...rest } = yield* query
+    if (id !== undefined) return { ...rest, id }
+    return yield* new LookerError.UnexpectedResponse({
+      message: "Looker created a query and did not say its id",
+      endpoint: "POST /queries"
+    })
+  })
 
   const kill = (taskId: string): Effect.Effect<void> =>
     tasks.killQuery(taskId).pipe(Effect.timeout(policy.cleanupTimeout), Effect.ignore)
@@ -140,79 +225,146 @@ export const make = Effect.gen(function* () {
       })
     )
 
-  const waitFor = <Row>(taskId: string, options: RunOptions<Row>) =>
-    Effect.gen(function* () {
-      const { onStatus } = options
-      const observing =
-        onStatus === undefined
-          ? undefined
-          : yield* poller.observe(taskId).pipe(
-              Stream.runForEach((status) => onStatus({ taskId, status })),
-              Effect.ignore,
-              Effect.forkChild
-            )
-      const finished = yield* poller.wait(taskId, { timeout: options.timeout })
-      if (observing !== undefined) yield* Fiber.join(observing)
-      return finished
-    })
-
-  const fetch = Effect.fnUntraced(function* (taskId: string, format: RowFormat) {
-    const body = yield* tasks.queryTaskResults(taskId)
-    if (Option.isNone(body)) {
-      return yield* new LookerError.UnexpectedResponse({
-        message: `Looker says task ${taskId} is complete, and then that it is not finished`,
-        endpoint: `GET /query_tasks/${taskId}/results`
-      })
-    }
-    return yield* ResultRows.parse(format, yield* body.value.text, taskId)
+  const waitFor = Effect.fnUntraced(function* (
+    taskId: string,
+    options: Pick<RunOptions<unknown>, "timeout" | "onStatus">,
+    statusOnly: boolean
+  ): Effect.fn.Return<Finished, WaitError> {
+    const { onStatus, timeout } = options
+    const waiting = poller.wait(taskId, { timeout, statusOnly })
+    if (onStatus === undefined) return yield* waiting
+    const observing = yield* poller.observe(taskId, { statusOnly }).pipe(
+      Stream.runForEach((status) => onStatus({ taskId, status })),
+      Effect.ignore,
+      Effect.forkChild
+    )
+    const finished = yield* waiting
+    yield* Fiber.join(observing)
+    return finished
   })
 
-  const runTask = <Row>(query: Query.Query, queryId: string, options: RunOptions<Row>) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function* () {
-        const format = options.format ?? "json"
-        const task = yield* restore(start(queryId, format, options.params))
-        return yield* restore(
-          Effect.gen(function* () {
-            const finished = yield* waitFor(task.id, options)
-            const data = ResultRows.isResult(format, finished.data) ? finished.data : yield* fetch(task.id, format)
-            const { rows, warnings } = yield* ResultRows.fromData(format, data, task.id)
-            return {
-              query,
-              taskId: task.id,
-              rows:
-                options.row === undefined
-                  ? (rows as ReadonlyArray<Row>)
-                  : yield* ResultRows.decode(options.row, rows, task.id),
-              warnings: finished.warnings.length > 0 ? finished.warnings : warnings,
-              data
-            }
-          })
-        ).pipe(
+  /** Runs a query to the end of its task. The task does not outlive a wait that fails or is interrupted. */
+  const finish = <Row>(
+    queryId: string,
+    options: RunOptions<Row>,
+    statusOnly: boolean
+  ): Effect.Effect<Finished, LookerError.CreateError | WaitError> => {
+    const once = Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(restore(start(queryId, options.format ?? "json", options.params)), ({ id }) =>
+        restore(waitFor(id, options, statusOnly)).pipe(
           Effect.onExit((exit) => {
             if (Exit.isSuccess(exit)) return Effect.void
             const error = Exit.findErrorOption(exit)
-            return Option.isSome(error) && ended.has(error.value._tag) ? Effect.void : kill(task.id)
+            return Option.isSome(error) && ended.has(error.value._tag) ? Effect.void : kill(id)
           })
         )
-      })
+      )
     )
+    return Effect.retry(once, { times: policy.recreateExpired, while: (error) => error._tag === "ResultsExpired" })
+  }
+
+  const results = Effect.fnUntraced(function* (taskId: string) {
+    const body = yield* tasks.queryTaskResults(taskId)
+    if (Option.isSome(body)) return body.value
+    return yield* new LookerError.UnexpectedResponse({
+      message: `Looker says task ${taskId} is complete, and then that it is not finished`,
+      endpoint: `GET /query_tasks/${taskId}/results`
+    })
+  })
 
   const run = Effect.fn("QueryRunner.run")(function* <Row = ResultRows.Row>(
     input: Query.QueryInput,
     options: RunOptions<Row> = {}
   ): Effect.fn.Return<QueryResult<Row>, RunError> {
-    const query = yield* queries.createQuery(input)
-    if (query.id === undefined) {
-      return yield* new LookerError.UnexpectedResponse({
-        message: "Looker created a query and did not say its id",
-        endpoint: "POST /queries"
-      })
+    const format = options.format ?? "json"
+    const query = yield* createQuery(input)
+    const finished = yield* finish(query.id, options, false)
+    const { taskId } = finished
+    const data = ResultRows.isResult(format, finished.data)
+      ? finished.data
+      : yield* ResultRows.parse(format, yield* Effect.flatMap(results(taskId), (body) => body.text), taskId)
+    const { rows, warnings } = yield* ResultRows.fromData(format, data, taskId)
+    return {
+      query,
+      taskId,
+      rows:
+        options.row === undefined ? (rows as ReadonlyArray<Row>) : yield* ResultRows.decode(options.row, rows, taskId),
+      warnings: finished.warnings.length > 0 ? finished.warnings : warnings,
+      data
     }
-    return yield* runTask(query, query.id, options)
   })
 
-  return QueryRunner.of({ run })
+  const runAll = <Row = ResultRows.Row>(
+    inputs: ReadonlyArray<Query.QueryInput>,
+    options: RunAllOptions<Row> = {}
+  ): Stream.Stream<RunOutcome<Row>> =>
+    Stream.suspend(() => {
+      const { concurrency, onProgress, stopOnFailure, ...runOptions } = options
+      const places: Array<keyof Progress> = inputs.map(() => "waiting")
+      const move = (index: number, place: keyof Progress): Effect.Effect<void> => {
+        if (onProgress === undefined || places[index] === place) return Effect.void
+        places[index] = place
+        const progress = { waiting: 0, added: 0, running: 0, done: 0, failed: 0 }
+        for (const place of places) progress[place]++
+        return onProgress(progress)
+      }
+      const onStatus = (index: number) =>
+        onProgress === undefined
+          ? undefined
+          : ({ status }: StatusUpdate) =>
+              status === "added" || status === "running" ? move(index, status) : Effect.void
+      const outcomes = Stream.fromIterable(inputs.entries()).pipe(
+        Stream.mapEffect(
+          ([index, query]) =>
+            Effect.result(run(query, { ...runOptions, onStatus: onStatus(index) })).pipe(
+              Effect.tap((result) => move(index, Result.isSuccess(result) ? "done" : "failed")),
+              Effect.map((result): RunOutcome<Row> => ({ index, query, result }))
+            ),
+          { concurrency: concurrency ?? defaultConcurrency, unordered: true }
+        )
+      )
+      return stopOnFailure === true ? Stream.takeUntil(outcomes, ({ result }) => Result.isFailure(result)) : outcomes
+    })
+
+  /** Why a query failed whose status is all that is known: the body says so. */
+  const explain = (format: RowFormat, failure: LookerError.QueryFailed) =>
+    Effect.gen(function* () {
+      const body = yield* results(failure.taskId)
+      const data = yield* ResultRows.parse(format, yield* body.text, failure.taskId)
+      return yield* ResultRows.fromData(format, data, failure.taskId)
+    }).pipe(
+      Effect.catch((error) => {
+        if (error._tag === "QueryFailed") return Effect.fail(error)
+        // Every format but json_detail answers 400 with the reason.
+        if (error._tag !== "BadRequest") return Effect.fail(failure)
+        return Effect.fail(LookerError.queryFailed(failure.taskId, [SqlErrors.fromUnknown(error.message)], undefined))
+      }),
+      Effect.andThen(Effect.fail(failure))
+    )
+
+  const stream = <Row = ResultRows.Row>(
+    input: Query.QueryInput,
+    options: RunOptions<Row> = {}
+  ): Stream.Stream<Row, RunError> => {
+    const format = options.format ?? "json"
+    const { row } = options
+    return Effect.gen(function* () {
+      const query = yield* createQuery(input)
+      const { taskId } = yield* finish(query.id, options, true).pipe(
+        Effect.catchTag("QueryFailed", (failure) => explain(format, failure))
+      )
+      const body = yield* results(taskId)
+      const rows = ResultRows.fromStream(format, body.bytes, taskId)
+      return row === undefined
+        ? (rows as Stream.Stream<Row, RunError>)
+        : Stream.chunks(rows).pipe(
+            Stream.mapEffect((chunk) => ResultRows.decode(row, chunk, taskId)),
+            Stream.flattenIterable
+          )
+    }).pipe(Stream.unwrap, Stream.withSpan("QueryRunner.stream"))
+  }
+
+  return QueryRunner.of({ run, runAll, stream })
 })
 
 /**
@@ -223,3 +375,11 @@ export const layer: Layer.Layer<QueryRunner, never, Queries | QueryTasks | Query
   QueryRunner,
   make
 )
+
+/** The same text for the same query, whatever the order of its keys. */
+const canonical = (query: Query.QueryInput): string =>
+  JSON.stringify(query, (_key, value: unknown) =>
+    Predicate.isObject(value) && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : value
+  )

@@ -10,6 +10,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Pull from "effect/Pull"
@@ -20,8 +21,8 @@ import * as Stream from "effect/Stream"
 import type { SqlError } from "./domain/SqlError.ts"
 import * as TaskState from "./domain/TaskState.ts"
 import * as LookerError from "./LookerError.ts"
-import { LookerPolicy } from "./LookerPolicy.ts"
-import { QueryTasks } from "./QueryTasks.ts"
+import { LookerPolicy, type PollRound } from "./LookerPolicy.ts"
+import { type MultiResultsPart, QueryTasks } from "./QueryTasks.ts"
 
 /**
  * A task that ended well: `data` is the result as `multi_results` carries it (parsed), `warnings` what Looker remarked.
@@ -36,6 +37,23 @@ export interface Finished {
 }
 
 /**
+ * How to wait.
+ *
+ * **Details**
+ *
+ * - `timeout`: ends the waiting with `PollingTimeout`, not the task (default none)
+ * - `statusOnly`: ask `query_task?fields=id,status`, one request for each task, so that no rows come along; `data` is then absent. For a
+ *   result that is too large to be part of a shared answer (default no)
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WaitOptions {
+  readonly timeout?: Duration.Input | undefined
+  readonly statusOnly?: boolean | undefined
+}
+
+/**
  * What waiting can fail with.
  *
  * @category errors
@@ -46,11 +64,12 @@ export type WaitError = LookerError.ReadError | Exclude<LookerError.TaskError, L
 /**
  * **Details**
  *
- * - `wait`: succeeds when the task has ended well; `timeout` ends the waiting with `PollingTimeout`, not the task
+ * - `wait`: succeeds when the task has ended well
  * - `observe`: Looker's status words as they change; ends with the task, and fails as `wait` does
  *
  * All waiting fibers share rounds of `multi_results`, at most `LookerPolicy.chunkSize` ids in one request; fibers that wait for the
- * same task share one entry. A fiber that is interrupted leaves the rounds at once. While nobody waits nothing is sent.
+ * same task share one entry. A result is handed over when its part of the answer is there: one large result holds up nobody. A fiber
+ * that is interrupted leaves the rounds at once. While nobody waits nothing is sent.
  *
  * @category services
  * @since 0.1.0
@@ -58,34 +77,43 @@ export type WaitError = LookerError.ReadError | Exclude<LookerError.TaskError, L
 export class QueryTaskPoller extends Context.Service<
   QueryTaskPoller,
   {
-    wait(
-      taskId: string,
-      options?: { readonly timeout?: Duration.Input | undefined }
-    ): Effect.Effect<Finished, WaitError>
-    observe(taskId: string): Stream.Stream<string, WaitError>
+    wait(taskId: string, options?: WaitOptions): Effect.Effect<Finished, WaitError>
+    observe(taskId: string, options?: Pick<WaitOptions, "statusOnly">): Stream.Stream<string, WaitError>
   }
 >()("effect-looker/QueryTaskPoller") {}
 
 /** One task that somebody waits for. */
 interface Entry {
   readonly taskId: string
-  readonly since: number
+  readonly statusOnly: boolean
+  readonly group: Group
   readonly ended: Deferred.Deferred<Finished, WaitError>
-  readonly observers: Set<(status: string) => void>
+  observers: Set<(status: string) => void> | undefined
   waiters: number
   status: string | undefined
   /** Since when Looker has said nothing about the task that can be believed. */
   puzzlingSince: number | undefined
+  /** The fiber that reads a large part of an answer, which will tell: there is no use in asking again. */
+  arriving: Fiber.Fiber<unknown, unknown> | undefined
+}
+
+/** Tasks that came together, and are asked about together from then on. */
+interface Group {
+  /** Times are whole milliseconds: a timer has no less, and would wake too early for the rest. */
+  readonly since: number
+  readonly entries: Set<Entry>
+  schedule: ((now: number, round: PollRound) => Pull.Pull<[unknown, Duration.Duration], never, unknown>) | undefined
+  due: number
 }
 
 /** No schedule makes the poller spin. */
-const shortestPause = Duration.millis(10)
+const shortestPause = 10
 
 /** Status words an observer may fall behind. */
 const statusesKept = 16
 
-/** Chunks asked at a time. */
-const concurrentChunks = 8
+/** Requests of one round that are under way at a time. */
+const concurrentRequests = 8
 
 /**
  * @category constructors
@@ -95,33 +123,52 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
   function* () {
     const tasks = yield* QueryTasks
     const policy = yield* LookerPolicy
-    const registry = new Map<string, Entry>()
+    const clock = yield* Clock.Clock
+    const scope = yield* Effect.scope
     const arrivals = yield* Latch.make()
     const graceMillis = Duration.toMillis(policy.grace)
 
-    const end = (entry: Entry, exit: Effect.Effect<Finished, WaitError>) => {
+    const groups = new Set<Group>()
+    const withRows = new Map<string, Entry>()
+    const withStatus = new Map<string, Entry>()
+    /** The group that takes newcomers: one that has not been asked about yet. */
+    let forming: Group | undefined
+
+    const registryOf = ({ statusOnly }: { readonly statusOnly: boolean }) => (statusOnly ? withStatus : withRows)
+
+    const remove = (entry: Entry) => {
+      const registry = registryOf(entry)
       if (registry.get(entry.taskId) === entry) registry.delete(entry.taskId)
+      entry.group.entries.delete(entry)
+      if (entry.group.entries.size > 0) return
+      groups.delete(entry.group)
+      if (forming === entry.group) forming = undefined
+    }
+
+    const end = (entry: Entry, exit: Effect.Effect<Finished, WaitError>) => {
+      remove(entry)
       Deferred.doneUnsafe(entry.ended, exit)
     }
 
-    const endAll = (entries: ReadonlyArray<Entry>, exit: Effect.Effect<Finished, WaitError>) =>
+    const endAll = (entries: Iterable<Entry>, exit: Effect.Effect<Finished, WaitError>) =>
       Effect.sync(() => {
-        for (const entry of entries) end(entry, exit)
+        for (const entry of [...entries]) end(entry, exit)
       })
 
     const show = (entry: Entry, status: string) => {
       if (status === entry.status) return
       entry.status = status
-      for (const observer of entry.observers) observer(status)
+      for (const observer of entry.observers ?? []) observer(status)
     }
 
     /** A puzzling answer is believed only when it has been given for the whole grace period. */
-    const puzzled = (entry: Entry, now: number, error: WaitError) => {
+    const puzzled = (entry: Entry, error: WaitError) => {
+      const now = clock.currentTimeMillisUnsafe()
       entry.puzzlingSince ??= now
       if (now - entry.puzzlingSince >= graceMillis) end(entry, Effect.fail(error))
     }
 
-    const receive = (entry: Entry, state: TaskState.TaskState, now: number): void => {
+    const receive = (entry: Entry, state: TaskState.TaskState): void => {
       const { taskId } = entry
       switch (state._tag) {
         case "Pending": {
@@ -153,172 +200,229 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         case "Expired": {
           show(entry, "expired")
           const message = "The results of the task have expired: run the query again"
-          puzzled(entry, now, new LookerError.ResultsExpired({ message, taskId }))
+          puzzled(entry, new LookerError.ResultsExpired({ message, taskId }))
           break
         }
         case "Unrecognised": {
           const { status } = state
           show(entry, status)
           const message = `Looker gives the task a status this library does not know: "${status}"`
-          puzzled(entry, now, new LookerError.UnknownTaskStatus({ message, taskId, status }))
+          puzzled(entry, new LookerError.UnknownTaskStatus({ message, taskId, status }))
           break
         }
       }
     }
 
-    const leftOut = (entry: Entry, now: number) =>
-      puzzled(
-        entry,
-        now,
-        new LookerError.TaskMissing({ message: "Looker leaves the task out of its answers", taskId: entry.taskId })
+    /** A request failed after its retries. What time may heal is puzzling; the rest ends the waiting. */
+    const failed = (entries: Iterable<Entry>, error: LookerError.ReadError) =>
+      error.isRetryable
+        ? Effect.sync(() => {
+            for (const entry of [...entries]) puzzled(entry, error)
+          })
+        : endAll(entries, Effect.fail(error))
+
+    /** A defect must not leave anybody waiting for ever. */
+    const orDefect = (entries: Iterable<Entry>) =>
+      Effect.catchCause((cause: Cause.Cause<never>) =>
+        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : endAll(entries, Effect.failCause(cause))
       )
 
-    /** Asks about some tasks in one request. A request refused as a whole is split, so that one bad id fails alone. */
-    const ask = (entries: ReadonlyArray<Entry>): Effect.Effect<void> =>
-      tasks.queryTaskMultiResults(entries.map((entry) => entry.taskId)).pipe(
-        Effect.flatMap((answers) =>
-          Clock.clockWith((clock) =>
+    const askStatus = (entry: Entry): Effect.Effect<void> =>
+      tasks.queryTask(entry.taskId, { fields: "id,status" }).pipe(
+        Effect.map(({ status }) => receive(entry, TaskState.fromEntry({ status }))),
+        Effect.catch((error) => failed([entry], error)),
+        orDefect([entry])
+      )
+
+    /** Reads one answer to its end. `released` is called once the ids that are still unseen may be asked about again. */
+    const readAnswer = (entries: ReadonlyArray<Entry>, released: Effect.Effect<unknown>): Effect.Effect<void> =>
+      Effect.withFiber((fiber) => {
+        const unseen = new Map(entries.map((entry) => [entry.taskId, entry]))
+        const receivePart = (part: MultiResultsPart): boolean => {
+          const entry = unseen.get(part.taskId)
+          if (entry === undefined) return false
+          if (part._tag === "Large") {
+            entry.arriving = fiber
+            return true
+          }
+          unseen.delete(part.taskId)
+          entry.arriving = undefined
+          receive(entry, TaskState.fromEntry(part.entry))
+          return false
+        }
+        return tasks.queryTaskMultiResultsStream(entries.map((entry) => entry.taskId)).pipe(
+          Stream.runForEachArray((parts) =>
+            parts.map(receivePart).includes(true) ? Effect.asVoid(released) : Effect.void
+          ),
+          Effect.andThen(
             Effect.sync(() => {
-              const now = clock.currentTimeMillisUnsafe()
-              for (const entry of entries) {
-                if (Object.hasOwn(answers, entry.taskId)) {
-                  receive(entry, TaskState.fromEntry(answers[entry.taskId]), now)
-                } else {
-                  leftOut(entry, now)
-                }
+              for (const entry of [...unseen.values()]) {
+                const message = "Looker leaves the task out of its answers"
+                puzzled(entry, new LookerError.TaskMissing({ message, taskId: entry.taskId }))
               }
             })
+          ),
+          Effect.catch((error) => {
+            // A request refused as a whole is split, so that one bad id fails alone.
+            if (entries.length > 1 && (error._tag === "NotFound" || error._tag === "BadRequest")) {
+              const middle = Math.ceil(entries.length / 2)
+              return Effect.andThen(
+                readAnswer(entries.slice(0, middle), Effect.void),
+                readAnswer(entries.slice(middle), Effect.void)
+              )
+            }
+            return failed(unseen.values(), error)
+          }),
+          orDefect(entries),
+          Effect.ensuring(
+            Effect.sync(() => {
+              for (const entry of unseen.values()) if (entry.arriving === fiber) entry.arriving = undefined
+            })
           )
-        ),
-        Effect.catch((error) => {
-          if (entries.length > 1 && (error._tag === "NotFound" || error._tag === "BadRequest")) {
-            const middle = Math.ceil(entries.length / 2)
-            return Effect.andThen(ask(entries.slice(0, middle)), ask(entries.slice(middle)))
-          }
-          return endAll(entries, Effect.fail(error))
-        }),
-        Effect.catchCause((cause) =>
-          Cause.hasInterruptsOnly(cause)
-            ? Effect.failCause(cause as Cause.Cause<never>)
-            : endAll(entries, Effect.failCause(cause as Cause.Cause<never>))
         )
-      )
-
-    const round = Effect.suspend(() =>
-      Effect.forEach(Arr.chunksOf([...registry.values()], policy.chunkSize), ask, {
-        concurrency: concurrentChunks,
-        discard: true
       })
-    )
 
-    const giveUp = Effect.sync(() => {
-      for (const entry of [...registry.values()]) {
-        const message = "The poll schedule of LookerPolicy ended before the task did"
+    const askRows = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
+      const released = yield* Deferred.make<void>()
+      const release = Deferred.succeed(released, undefined)
+      yield* Effect.forkIn(Effect.ensuring(readAnswer(entries, release), release), scope)
+      yield* Deferred.await(released)
+    })
+
+    /** The tasks of the groups that are due, and of others as long as there is room for them in the last request. */
+    const gather = (now: number) => {
+      const byDue = [...groups].sort((one, other) => one.due - other.due)
+      const rows: Array<Entry> = []
+      const statuses: Array<Entry> = []
+      for (const { due, entries } of byDue) {
+        for (const entry of entries) {
+          if (due > now && (entry.statusOnly || rows.length % policy.chunkSize === 0)) continue
+          if (entry.arriving === undefined) (entry.statusOnly ? statuses : rows).push(entry)
+        }
+      }
+      return { due: byDue.filter((group) => group.due <= now), rows, statuses }
+    }
+
+    /** When a group is due next. `undefined` when the schedule has ended. */
+    const nextPause = Effect.fnUntraced(function* (group: Group, now: number) {
+      group.schedule ??= yield* Schedule.toStep(policy.poll)
+      const round = { age: Duration.millis(now - group.since), waiting: withRows.size + withStatus.size }
+      return yield* Pull.matchEffect(group.schedule(now, round), {
+        onSuccess: ([, pause]) => Effect.succeed(Math.max(Duration.toMillis(pause), shortestPause)),
+        onFailure: (cause) => Effect.failCause(cause),
+        onDone: () => Effect.succeed(undefined)
+      })
+    })
+
+    const plan = Effect.fnUntraced(function* (group: Group, now: number) {
+      const pause = yield* nextPause(group, now)
+      if (pause !== undefined) {
+        group.due = Math.ceil(now + pause)
+        return
+      }
+      const message = "The poll schedule of LookerPolicy ended before the task did"
+      for (const entry of [...group.entries]) {
         end(entry, Effect.fail(new LookerError.PollingTimeout({ message, taskId: entry.taskId })))
       }
     })
 
+    /** Asks about what is due. Gives the time before which the budget allows no further round. */
+    const round = Effect.fnUntraced(function* (now: number) {
+      forming = undefined
+      const { due, rows, statuses } = gather(now)
+      const chunks = Arr.chunksOf(rows, policy.chunkSize)
+      const asks = [...chunks.map(askRows), ...statuses.map(askStatus)]
+      yield* Effect.all(asks, { concurrency: concurrentRequests, discard: true })
+      for (const group of due) if (groups.has(group)) yield* plan(group, now)
+      return Math.ceil(now + (asks.length / policy.pollRequestsPerSecond) * 1000)
+    })
+
     const polling = Effect.gen(function* () {
-      const clock = yield* Clock.Clock
-      let step = yield* Schedule.toStep(policy.poll)
-
-      const nextRound = Effect.suspend(() => {
-        const now = clock.currentTimeMillisUnsafe()
-        let youngest = 0
-        for (const entry of registry.values()) youngest = Math.max(youngest, entry.since)
-        return step(now, {
-          waiting: registry.size,
-          requests: Math.ceil(registry.size / policy.chunkSize),
-          age: Duration.millis(now - youngest)
-        }).pipe(Effect.map(([, pause]) => now + Duration.toMillis(Duration.max(pause, shortestPause))))
-      })
-
-      const sleepUntil = (at: number) =>
-        Effect.suspend(() => Effect.sleep(Math.max(0, at - clock.currentTimeMillisUnsafe())))
-
-      /** Until the schedule says so. A task that arrives meanwhile starts the schedule afresh and may only bring the round forward. */
-      const pause = Effect.gen(function* () {
-        arrivals.closeUnsafe()
-        const at = yield* nextRound
-        const arrived = yield* Effect.raceFirst(Effect.as(sleepUntil(at), false), Effect.as(arrivals.await, true))
-        if (!arrived) return
-        step = yield* Schedule.toStep(policy.poll)
-        yield* sleepUntil(Math.min(at, yield* nextRound))
-      })
-
+      let notBefore = 0
       while (true) {
-        if (registry.size === 0) {
-          arrivals.closeUnsafe()
+        arrivals.closeUnsafe()
+        if (groups.size === 0) {
           yield* arrivals.await
-          step = yield* Schedule.toStep(policy.poll)
+          continue
         }
-        const more = yield* Pull.matchEffect(pause, {
-          onSuccess: () => Effect.succeed(true),
-          onFailure: (cause: Cause.Cause<never>) => Effect.failCause(cause),
-          onDone: () => Effect.succeed(false)
-        })
-        yield* more ? round : giveUp
+        const now = clock.currentTimeMillisUnsafe()
+        if (forming !== undefined && forming.schedule === undefined) yield* plan(forming, now)
+        let at = Number.POSITIVE_INFINITY
+        for (const { due } of groups) at = Math.min(at, due)
+        at = Math.max(at, notBefore)
+        if (at > now) yield* Effect.raceFirst(Effect.sleep(at - now), arrivals.await)
+        else notBefore = yield* round(now)
       }
     })
 
-    yield* Effect.addFinalizer(() => endAll([...registry.values()], Effect.interrupt))
+    yield* Effect.addFinalizer(() => endAll([...withRows.values(), ...withStatus.values()], Effect.interrupt))
     yield* Effect.forkScoped(polling)
 
-    const join = (taskId: string): Effect.Effect<Entry> =>
-      Clock.clockWith((clock) =>
-        Effect.sync(() => {
-          let entry = registry.get(taskId)
-          if (entry === undefined) {
-            entry = {
-              taskId,
-              since: clock.currentTimeMillisUnsafe(),
-              ended: Deferred.makeUnsafe(),
-              observers: new Set(),
-              waiters: 0,
-              status: undefined,
-              puzzlingSince: undefined
-            }
-            registry.set(taskId, entry)
+    const join = (taskId: string, statusOnly: boolean): Effect.Effect<Entry> =>
+      Effect.sync(() => {
+        const registry = registryOf({ statusOnly })
+        let entry = registry.get(taskId)
+        if (entry === undefined) {
+          if (forming === undefined) {
+            forming = { since: clock.currentTimeMillisUnsafe(), entries: new Set(), schedule: undefined, due: 0 }
+            groups.add(forming)
             arrivals.openUnsafe()
           }
-          entry.waiters++
-          return entry
-        })
-      )
-
-    const leave = (entry: Entry): Effect.Effect<void> =>
-      Effect.sync(() => {
-        if (--entry.waiters === 0 && registry.get(entry.taskId) === entry) registry.delete(entry.taskId)
+          entry = {
+            taskId,
+            statusOnly,
+            group: forming,
+            ended: Deferred.makeUnsafe(),
+            observers: undefined,
+            waiters: 0,
+            status: undefined,
+            puzzlingSince: undefined,
+            arriving: undefined
+          }
+          forming.entries.add(entry)
+          registry.set(taskId, entry)
+        }
+        entry.waiters++
+        return entry
       })
 
-    const wait = Effect.fn("QueryTaskPoller.wait")(function* (
+    const leave = (entry: Entry): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        if (--entry.waiters > 0) return Effect.void
+        remove(entry)
+        return entry.arriving === undefined ? Effect.void : Fiber.interrupt(entry.arriving)
+      })
+
+    const wait = Effect.fnUntraced(function* (
       taskId: string,
-      options: { readonly timeout?: Duration.Input | undefined } = {}
+      options: WaitOptions = {}
     ): Effect.fn.Return<Finished, WaitError> {
-      const waiting = Effect.acquireUseRelease(join(taskId), (entry) => Deferred.await(entry.ended), leave)
+      const waiting = Effect.acquireUseRelease(
+        join(taskId, options.statusOnly ?? false),
+        (entry) => Deferred.await(entry.ended),
+        leave
+      )
       if (options.timeout === undefined) return yield* waiting
       const timeout = Duration.fromInputUnsafe(options.timeout)
+      const message = `The task did not end within ${Duration.format(timeout)}`
       return yield* Effect.timeoutOrElse(waiting, {
         duration: timeout,
-        orElse: () =>
-          Effect.fail(
-            new LookerError.PollingTimeout({
-              message: `The task did not end within ${Duration.format(timeout)}`,
-              taskId
-            })
-          )
+        orElse: () => Effect.fail(new LookerError.PollingTimeout({ message, taskId }))
       })
     })
 
-    const observe = (taskId: string): Stream.Stream<string, WaitError> =>
+    const observe = (taskId: string, options: Pick<WaitOptions, "statusOnly"> = {}): Stream.Stream<string, WaitError> =>
       Stream.callback<string, WaitError>(
         Effect.fnUntraced(function* (queue) {
-          const entry = yield* Effect.acquireRelease(join(taskId), leave)
+          const entry = yield* Effect.acquireRelease(join(taskId, options.statusOnly ?? false), leave)
           const observer = (status: string) => void Queue.offerUnsafe(queue, status)
           if (entry.status !== undefined) observer(entry.status)
           yield* Effect.acquireRelease(
-            Effect.sync(() => entry.observers.add(observer)),
-            () => Effect.sync(() => entry.observers.delete(observer))
+            Effect.sync(() => {
+              entry.observers ??= new Set()
+              return entry.observers.add(observer)
+            }),
+            (observers) => Effect.sync(() => observers.delete(observer))
           )
           yield* Deferred.await(entry.ended)
           yield* Queue.end(queue)

@@ -14,6 +14,9 @@ import * as LookerApi from "./api/LookerApi.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { RunningQuery } from "./domain/RunningQuery.ts"
 import * as answer from "./internal/answer.ts"
+import type { Client } from "./internal/caller.ts"
+import * as exactJson from "./internal/exactJson.ts"
+import { JsonMembers } from "./internal/jsonMembers.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerHttp } from "./LookerHttp.ts"
 
@@ -30,6 +33,21 @@ export interface ResultBody {
 }
 
 /**
+ * A part of an answer of `multi_results`, in the order it arrives.
+ *
+ * **Details**
+ *
+ * - `Entry`: all that Looker says about one task; `TaskState.fromEntry` reads it. Numbers a double cannot hold are their text
+ * - `Large`: the entry of this task has begun and is large; the ones behind it will be a while
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MultiResultsPart =
+  | { readonly _tag: "Entry"; readonly taskId: string; readonly entry: unknown }
+  | { readonly _tag: "Large"; readonly taskId: string }
+
+/**
  * **Details**
  *
  * - `createQueryTask`: `POST /query_tasks`. Starts a run, and would start a second one if it were repeated, so it is not sent again
@@ -37,6 +55,7 @@ export interface ResultBody {
  * - `queryTask`: `GET /query_tasks/{query_task_id}`
  * - `queryTaskMultiResults`: `GET /query_tasks/multi_results`. Repeated ids are asked once; no ids, no request. One request, so at
  *   most about 250 ids. The values are Looker's own; `TaskState.fromEntry` reads them
+ * - `queryTaskMultiResultsStream`: the same, each entry as soon as its part of the body is there
  * - `queryTaskResults`: `GET /query_tasks/{query_task_id}/results`. `None` while the query is not finished (202, and 204 before
  *   Looker 25.0.9). A failed query is `BadRequest` in every format but json_detail
  * - `killQuery`: `DELETE /running_queries/{query_task_id}`. `NotFound` once the task is finished
@@ -59,6 +78,7 @@ export class QueryTasks extends Context.Service<
     queryTaskMultiResults(
       taskIds: ReadonlyArray<string>
     ): Effect.Effect<Readonly<Record<string, unknown>>, LookerError.ReadError>
+    queryTaskMultiResultsStream(taskIds: ReadonlyArray<string>): Stream.Stream<MultiResultsPart, LookerError.ReadError>
     queryTaskResults(taskId: string): Effect.Effect<Option.Option<ResultBody>, LookerError.ReadError>
     killQuery(taskId: string): Effect.Effect<void, LookerError.ReadError | LookerError.ValidationFailed>
     readonly allRunningQueries: Effect.Effect<
@@ -87,14 +107,33 @@ export const make = Effect.gen(function* () {
       )
   )
 
-  const queryTaskMultiResults = Effect.fn("QueryTasks.queryTaskMultiResults")(
-    (taskIds: ReadonlyArray<string>): Effect.Effect<Readonly<Record<string, unknown>>, LookerError.ReadError> =>
-      taskIds.length === 0
-        ? Effect.succeed({})
-        : call(LookerApi.queryTaskMultiResults, (client) =>
-            client.Query.query_task_multi_results({ query: { query_task_ids: [...new Set(taskIds)] } })
+  const askMultiResults = (taskIds: ReadonlyArray<string>) => (client: Client) =>
+    Effect.map(
+      client.Query.query_task_multi_results({
+        query: { query_task_ids: [...new Set(taskIds)] },
+        responseMode: "response-only"
+      }),
+      (response) => multiResultsParts(response, timeout)
+    )
+
+  const queryTaskMultiResults = Effect.fn("QueryTasks.queryTaskMultiResults")((taskIds: ReadonlyArray<string>) =>
+    taskIds.length === 0
+      ? Effect.succeed({})
+      : call(LookerApi.queryTaskMultiResults, (client) =>
+          Effect.flatMap(askMultiResults(taskIds)(client), Stream.runCollect)
+        ).pipe(
+          Effect.map((parts) =>
+            Object.fromEntries(parts.flatMap((part) => (part._tag === "Entry" ? [[part.taskId, part.entry]] : [])))
           )
+        )
   )
+
+  const queryTaskMultiResultsStream = (taskIds: ReadonlyArray<string>) =>
+    taskIds.length === 0
+      ? Stream.empty
+      : Stream.unwrap(call(LookerApi.queryTaskMultiResults, askMultiResults(taskIds))).pipe(
+          Stream.withSpan("QueryTasks.queryTaskMultiResultsStream")
+        )
 
   const queryTaskResults = Effect.fn("QueryTasks.queryTaskResults")((taskId: string) =>
     call(LookerApi.queryTaskResults, (client) =>
@@ -114,6 +153,7 @@ export const make = Effect.gen(function* () {
     createQueryTask,
     queryTask,
     queryTaskMultiResults,
+    queryTaskMultiResultsStream,
     queryTaskResults,
     killQuery,
     allRunningQueries
@@ -125,6 +165,54 @@ export const make = Effect.gen(function* () {
  * @since 0.1.0
  */
 export const layer: Layer.Layer<QueryTasks, never, LookerHttp> = Layer.effect(QueryTasks, make)
+
+/** An entry of more characters than this holds up the ones behind it for longer than another request takes. */
+const largeEntry = 64 * 1024
+
+/** The members of the body as they arrive. The time limit is for the next piece, not for the whole. */
+const multiResultsParts = (
+  response: HttpClientResponse.HttpClientResponse,
+  timeout: Duration.Duration
+): Stream.Stream<MultiResultsPart, LookerError.ReadError> =>
+  Stream.suspend(() => {
+    let parts: Array<MultiResultsPart> = []
+    let large: string | undefined
+    let beginning = ""
+    const members = new JsonMembers((taskId, text) =>
+      parts.push({ _tag: "Entry", taskId, entry: exactJson.parse(text) })
+    )
+    const attempt = (read: () => void) =>
+      Effect.try({
+        try: () => {
+          read()
+          const arrived = parts
+          parts = []
+          return arrived
+        },
+        catch: (cause) =>
+          answer.fromMalformed(response, `The answer is no object of task ids: ${String(cause)}`, beginning)
+      })
+    const feed = (text: string) => {
+      if (beginning.length < answer.snippetLength) beginning += text.slice(0, answer.snippetLength)
+      members.feed(text)
+      const { unfinished } = members
+      if (unfinished !== undefined && unfinished.length > largeEntry && unfinished.key !== large) {
+        large = unfinished.key
+        parts.push({ _tag: "Large", taskId: large })
+      }
+    }
+    return response.stream.pipe(
+      Stream.mapError(answer.fromClientError),
+      Stream.timeoutOrElse({
+        duration: timeout,
+        orElse: () => Stream.fail(answer.fromTimeout(response.request, Duration.toSeconds(timeout)))
+      }),
+      Stream.decodeText,
+      Stream.mapEffect((text) => attempt(() => feed(text))),
+      Stream.concat(Stream.fromEffect(attempt(() => members.end()))),
+      Stream.flattenIterable
+    )
+  })
 
 const resultBody = (
   response: HttpClientResponse.HttpClientResponse,

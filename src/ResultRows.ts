@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
+import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Csv from "effect/encoding/Csv"
+import * as JsonArray from "effect/encoding/JsonArray"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -12,11 +14,12 @@ import type { RowFormat } from "./domain/ResultFormat.ts"
 import type { SqlError } from "./domain/SqlError.ts"
 import * as TaskState from "./domain/TaskState.ts"
 import * as answer from "./internal/answer.ts"
+import * as exactJson from "./internal/exactJson.ts"
 import * as LookerError from "./LookerError.ts"
 
 /**
  * One row. In json, json_detail and json_bi the keys are field names (`flights.origin`); in csv they are the labels of the header,
- * and every value is text.
+ * and every value is text. A JSON number that a double cannot hold exactly (a large BIGINT, a long DECIMAL) is its text.
  *
  * @category models
  * @since 0.1.0
@@ -44,9 +47,9 @@ export interface Rows {
 export const isResult = (format: RowFormat, data: unknown): boolean => {
   switch (format) {
     case "json":
-      return Array.isArray(data)
+      return isRows(data)
     case "json_detail":
-      return Predicate.isObject(data) && Array.isArray((data as { data?: unknown }).data)
+      return Predicate.isObject(data) && isRows(data.data)
     case "json_bi":
       return biRows(data) !== undefined
     case "csv":
@@ -64,7 +67,7 @@ export const isResult = (format: RowFormat, data: unknown): boolean => {
  *
  * **Gotchas**
  *
- * A result may be an error although it came with 200: `QueryFailed`. Numbers that JSON.parse has rounded are not brought back.
+ * A result may be an error although it came with 200: `QueryFailed`.
  *
  * @category decoding
  * @since 0.1.0
@@ -77,7 +80,9 @@ export const fromData = Effect.fnUntraced(function* (
   const state = TaskState.fromBody(data, false)
   if (state._tag === "Failed") return yield* LookerError.queryFailed(taskId, state.errors, state.sql)
   const warnings = state._tag === "Complete" ? state.warnings : []
-  if (format === "csv" && typeof data === "string") return { rows: yield* csvRows(data, taskId), warnings }
+  if (format === "csv" && typeof data === "string") {
+    return { rows: yield* Stream.runCollect(csvRows(Stream.succeed(data), taskId)), warnings }
+  }
   if (!isResult(format, data)) {
     return yield* new LookerError.UnexpectedResponse({
       message: `The result of task ${taskId} is no ${format}`,
@@ -109,7 +114,7 @@ export const parse = (
   format === "csv"
     ? Effect.succeed(text)
     : Effect.try({
-        try: () => JSON.parse(text) as unknown,
+        try: () => exactJson.parse(text),
         catch: (cause) =>
           /^\s*[[{]/.test(text)
             ? new LookerError.TruncatedResult({
@@ -122,6 +127,60 @@ export const parse = (
                 endpoint: `GET /query_tasks/${taskId}/results`,
                 snippet: answer.snippetOf(text)
               })
+      })
+
+/** Where the rows are in a body of the format. */
+const pointers = { json: "", json_detail: "/data", json_bi: "/rows" } as const
+
+/**
+ * The rows of a body while it arrives, in chunks as they come, in memory that does not grow with the result.
+ *
+ * **Gotchas**
+ *
+ * A body that ends too early, or with the text of an error, fails with `TruncatedResult` after the rows that came before. Only the
+ * `{metadata, rows}` shape of json_bi is streamed, not the flat one of Looker 24.2 and before.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const fromStream = <E>(
+  format: RowFormat,
+  bytes: Stream.Stream<Uint8Array, E>,
+  taskId: string
+): Stream.Stream<Row, E | LookerError.QueryFailed | LookerError.TruncatedResult | LookerError.UnexpectedResponse> => {
+  const text = Stream.decodeText(bytes)
+  if (format === "csv") return csvRows(text, taskId)
+  const rows = Stream.suspend(() => {
+    const numbers = new exactJson.LongNumbers()
+    return text.pipe(
+      Stream.map((piece) => numbers.feed(piece)),
+      Stream.concat(Stream.sync(() => numbers.end())),
+      Stream.pipeThroughChannelOrFail(
+        JsonArray.decodeString({ pointer: pointers[format], maxElementSize: Number.POSITIVE_INFINITY })
+      )
+    )
+  }).pipe(Stream.mapError((error) => (JsonArray.isJsonArrayError(error) ? notRows(error, format, taskId) : error)))
+  return Stream.mapAccumArrayEffect(
+    rows,
+    () => true,
+    (isFirst, chunk: Arr.NonEmptyReadonlyArray<unknown>) => {
+      const state = isFirst ? TaskState.fromBody(chunk, false) : undefined
+      if (state?._tag === "Failed") return Effect.fail(LookerError.queryFailed(taskId, state.errors, state.sql))
+      const records = chunk as Arr.NonEmptyReadonlyArray<Row>
+      return Effect.succeed([false, format === "json_detail" ? records.map(plainRow) : records] as const)
+    }
+  )
+}
+
+const notRows = (error: JsonArray.JsonArrayError, format: RowFormat, taskId: string) =>
+  error.kind === "Syntax" && error.offset !== 0
+    ? new LookerError.TruncatedResult({
+        message: `The result broke off, or has the text of an error at its end: ${error.message} at character ${error.offset}`,
+        taskId
+      })
+    : new LookerError.UnexpectedResponse({
+        message: `The result of task ${taskId} is no ${format}: ${error.message}`,
+        endpoint: `GET /query_tasks/${taskId}/results`
       })
 
 /**
@@ -145,12 +204,14 @@ export const decode = <A>(
     )
   )
 
+const isRows = (rows: unknown): rows is ReadonlyArray<Row> => Array.isArray(rows) && rows.every(Predicate.isObject)
+
 /** json_bi: `{metadata, rows}` since 24.4, flat with `data` before; rows are objects although the specification says strings. */
 const biRows = (data: unknown): ReadonlyArray<Row> | undefined => {
   if (!Predicate.isObject(data)) return undefined
   const { data: flat, rows } = data as { data?: unknown; rows?: unknown }
   const found = Array.isArray(rows) ? rows : flat
-  return Array.isArray(found) ? (found as ReadonlyArray<Row>) : undefined
+  return isRows(found) ? found : undefined
 }
 
 const plainRow = (row: Row): Row => Object.fromEntries(Object.entries(row).map(([field, cell]) => [field, plain(cell)]))
@@ -161,27 +222,41 @@ const plain = (cell: unknown): unknown => {
   return "value" in cell ? cell.value : plainRow(cell as Row)
 }
 
-/** The records of a csv under the labels of its header; a label that comes again gets its number: `Total (2)`. */
-const csvRows = (text: string, taskId: string) =>
-  Stream.succeed(text).pipe(
-    Stream.pipeThroughChannel(Csv.decodeString({ maxRecordSize: Infinity })),
-    Stream.runCollect,
-    Effect.map((records) => {
-      const [header, ...rows] = records
-      const seen = new Map<string, number>()
-      const labels = (header ?? []).map((label) => {
-        const count = (seen.get(label) ?? 0) + 1
-        seen.set(label, count)
-        return count === 1 ? label : `${label} (${count})`
-      })
-      return rows.map((cells): Row => Object.fromEntries(labels.map((label, index) => [label, cells[index] ?? ""])))
-    }),
-    Effect.mapError(
-      (error) =>
-        new LookerError.UnexpectedResponse({
-          message: `The result of task ${taskId} is no csv: ${error.message}`,
-          endpoint: `GET /query_tasks/${taskId}/results`,
-          snippet: answer.snippetOf(text)
-        })
+/** Keys for the labels of a header; a label that is taken gets a number: `Total (2)`. */
+const uniqueLabels = (header: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const taken = new Set<string>()
+  return header.map((label) => {
+    let key = label
+    for (let count = 2; taken.has(key); count++) key = `${label} (${count})`
+    taken.add(key)
+    return key
+  })
+}
+
+/** The records of a csv under the labels of its header. */
+const csvRows = <E>(
+  text: Stream.Stream<string, E>,
+  taskId: string
+): Stream.Stream<Row, E | LookerError.UnexpectedResponse> =>
+  text.pipe(
+    Stream.pipeThroughChannelOrFail(Csv.decodeString<E>({ maxRecordSize: Number.POSITIVE_INFINITY })),
+    Stream.mapError((error) =>
+      Csv.isCsvError(error)
+        ? new LookerError.UnexpectedResponse({
+            message: `The result of task ${taskId} is no csv: ${error.message} (line ${error.line})`,
+            endpoint: `GET /query_tasks/${taskId}/results`
+          })
+        : error
+    ),
+    Stream.mapAccumArray(
+      (): ReadonlyArray<string> | undefined => undefined,
+      (header, records) => {
+        const labels = header ?? uniqueLabels(records[0])
+        const rows = header === undefined ? records.slice(1) : records
+        return [
+          labels,
+          rows.map((cells): Row => Object.fromEntries(labels.map((label, index) => [label, cells[index] ?? ""])))
+        ]
+      }
     )
   )

@@ -12,12 +12,18 @@ const poller = (
 ) => {
   const asked: Array<ReadonlyArray<string>> = []
   const tasks = Layer.mock(QueryTasks.QueryTasks, {
-    queryTaskMultiResults: (ids) =>
-      Effect.suspend(() => {
-        asked.push(ids)
-        const answers = answer(ids, asked.length)
-        return Effect.isEffect(answers) ? answers : Effect.succeed(answers)
-      })
+    queryTaskMultiResultsStream: (ids) =>
+      Stream.unwrap(
+        Effect.suspend(() => {
+          asked.push(ids)
+          const answers = answer(ids, asked.length)
+          return Effect.map(Effect.isEffect(answers) ? answers : Effect.succeed(answers), (answers) =>
+            Stream.fromIterable(
+              Object.entries(answers).map(([taskId, entry]) => ({ _tag: "Entry" as const, taskId, entry }))
+            )
+          )
+        })
+      )
   })
   const layer = QueryTaskPoller.layer.pipe(Layer.provide(tasks), Layer.provide(LookerPolicy.layer(policy)), Layer.orDie)
   return { asked, layer }
@@ -300,15 +306,26 @@ describe("QueryTaskPoller", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("hands an error of the request to those who waited, and goes on for those who come later", () => {
+  it.effect("polls on through an outage, and hands its error to those who wait when the grace period is over", () => {
+    const down = new LookerError.LookerUnavailable({ message: "down", reached: "maybe" })
+    const passing = poller((ids, request) => (request < 4 ? Effect.fail(down) : all(ids, complete)))
+    const lasting = poller(() => Effect.fail(down))
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* runOut(Effect.provide(wait("a"), passing.layer))).taskId, "a")
+      const { millis, value } = yield* timed(Effect.flip(Effect.provide(wait("a"), lasting.layer)))
+      assert.strictEqual(value._tag, "LookerUnavailable")
+      assert.isAtLeast(millis, 30_000)
+      assert.isAtMost(millis, 33_000)
+    })
+  })
+
+  it.effect("hands an error that time will not heal over at once, and goes on for those who come later", () => {
     const { layer } = poller((ids, request) =>
-      request === 1
-        ? Effect.fail(new LookerError.LookerUnavailable({ message: "down", reached: "maybe" }))
-        : all(ids, complete)
+      request === 1 ? Effect.fail(new LookerError.Unauthorized({ message: "no" })) : all(ids, complete)
     )
     return Effect.gen(function* () {
       const error = yield* runOut(Effect.flip(wait("a")))
-      assert.strictEqual(error._tag, "LookerUnavailable")
+      assert.strictEqual(error._tag, "Unauthorized")
       assert.strictEqual((yield* runOut(wait("a"))).taskId, "a")
     }).pipe(Effect.provide(layer))
   })
@@ -354,5 +371,105 @@ describe("QueryTaskPoller", () => {
       const fiber = yield* Deferred.await(waiting)
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
     })
+  })
+
+  describe("with a large result in an answer", () => {
+    /** `large` takes ten seconds to come in, in whichever answer it is first; `small-…` end after a second. */
+    const withLarge = () => {
+      const asked: Array<ReadonlyArray<string>> = []
+      const tasks = Layer.mock(QueryTasks.QueryTasks, {
+        queryTaskMultiResultsStream: (ids) => {
+          asked.push(ids)
+          const parts = (ids: ReadonlyArray<string>) =>
+            Stream.fromIterable(ids.map((taskId) => ({ _tag: "Entry" as const, taskId, entry: complete })))
+          return !ids.includes("large")
+            ? parts(ids)
+            : Stream.succeed({ _tag: "Large" as const, taskId: "large" }).pipe(
+                Stream.concat(Stream.fromEffectDrain(Effect.sleep("10 seconds"))),
+                Stream.concat(parts(ids))
+              )
+        }
+      })
+      const layer = QueryTaskPoller.layer.pipe(Layer.provide(tasks))
+      return { asked, layer }
+    }
+
+    it.effect("hands the small ones over without waiting for it, and does not ask about it again", () => {
+      const { asked, layer } = withLarge()
+      return Effect.gen(function* () {
+        const large = yield* Effect.forkChild(timed(wait("large")))
+        const small = yield* timed(Effect.all([wait("small-1"), wait("small-2")], { concurrency: 2 }))
+        assert.isAtMost(small.millis, 300)
+        const { millis } = yield* Fiber.join(large)
+        assert.isAtLeast(millis, 10_000)
+        assert.deepStrictEqual(
+          asked.map((ids) => [...ids].sort()),
+          [
+            ["large", "small-1", "small-2"],
+            ["small-1", "small-2"]
+          ]
+        )
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.effect("stops reading it when nobody waits for it any more", () => {
+      const { layer } = withLarge()
+      return Effect.gen(function* () {
+        const large = yield* Effect.forkChild(wait("large"))
+        yield* pass("1 second")
+        yield* Fiber.interrupt(large)
+        assert.strictEqual((yield* runOut(wait("small-1"))).taskId, "small-1")
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.effect("asks about it again when its answer breaks off", () => {
+      let request = 0
+      const broken = new LookerError.LookerUnavailable({ message: "reset", reached: "maybe" })
+      const tasks = Layer.mock(QueryTasks.QueryTasks, {
+        queryTaskMultiResultsStream: (ids) => {
+          request++
+          if (request > 1) {
+            return Stream.fromIterable(ids.map((taskId) => ({ _tag: "Entry" as const, taskId, entry: complete })))
+          }
+          return Stream.concat(Stream.succeed({ _tag: "Large" as const, taskId: "a" }), Stream.fail(broken))
+        }
+      })
+      return Effect.gen(function* () {
+        assert.strictEqual((yield* runOut(wait("a"))).taskId, "a")
+        assert.strictEqual(request, 2)
+      }).pipe(Effect.provide(QueryTaskPoller.layer.pipe(Layer.provide(tasks))))
+    })
+  })
+
+  it.effect("asks for the status alone where the rows are not wanted", () => {
+    const asked: Array<string> = []
+    const timeline = ["added", "running", "complete"]
+    const tasks = Layer.mock(QueryTasks.QueryTasks, {
+      queryTask: (taskId, options) =>
+        Effect.sync(() => {
+          asked.push(`${taskId} ${options?.fields}`)
+          return { id: taskId, status: timeline[asked.length - 1] ?? "complete" }
+        })
+    })
+    return Effect.gen(function* () {
+      const poller = yield* QueryTaskPoller.QueryTaskPoller
+      const finished = yield* runOut(poller.wait("a", { statusOnly: true }))
+      assert.strictEqual(finished.data, undefined)
+      assert.deepStrictEqual(asked, ["a id,status", "a id,status", "a id,status"])
+    }).pipe(Effect.provide(QueryTaskPoller.layer.pipe(Layer.provide(tasks))))
+  })
+
+  it.effect("fills its requests with tasks that are not due yet", () => {
+    const { asked, layer } = poller((ids) => all(ids, { status: "running" }))
+    return Effect.gen(function* () {
+      const old = yield* Effect.forkChild(wait("old"))
+      yield* pass("2 minutes", "1 second")
+      const before = asked.length
+      const young = yield* Effect.forkChild(wait("young"))
+      yield* pass("1 second")
+      assert.isAbove(asked.length - before, 5)
+      assert.isTrue(asked.slice(before).every((ids) => ids.length === 2))
+      yield* Fiber.interruptAll([old, young])
+    }).pipe(Effect.provide(layer))
   })
 })

@@ -62,7 +62,7 @@ const common = [WireError.BadRequest, WireError.NotFound, WireError.TooManyReque
  */
 export const CommaSeparated = Schema.String.pipe(
   Schema.decodeTo(
-    Schema.Array(Schema.String),
+    Schema.Array(Schema.String.check(Schema.isPattern(/^[^,]+$/, { expected: "an id without a comma in it" }))),
     SchemaTransformation.transform({
       decode: (text: string): ReadonlyArray<string> => text.split(",").filter((id) => id !== ""),
       encode: (ids: ReadonlyArray<string>) => ids.join(",")
@@ -72,9 +72,9 @@ export const CommaSeparated = Schema.String.pipe(
 
 const projected = { query: { fields: Schema.optional(Schema.String) } }
 
-/** A path segment: an empty one, `.` and `..` would name another endpoint. */
+/** A path segment: an empty one, `.` and `..` would name another endpoint, and half a surrogate pair cannot be encoded. */
 const Segment = Schema.String.check(
-  Schema.makeFilter((text) => (text === "" || text === "." || text === ".." ? "an id, which this is not" : undefined))
+  Schema.makeFilter((text) => (/^\.{0,2}$|\p{Surrogate}/u.test(text) ? "an id, which this is not" : undefined))
 )
 
 /**

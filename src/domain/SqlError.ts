@@ -39,7 +39,7 @@ export type SqlError = typeof SqlError.Type
 const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
 
 const position = (value: unknown): number | undefined => {
-  const parsed = typeof value === "string" ? Number(value) : value
+  const parsed = text(value) === undefined ? value : Number(value)
   return typeof parsed === "number" && Number.isFinite(parsed) ? parsed : undefined
 }
 

@@ -12,7 +12,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as LookerError from "../LookerError.ts"
 
-const snippetLength = 500
+export const snippetLength = 500
 
 /** The status an error of the contract has; the other errors may come from any endpoint. */
 const statusOf: { readonly [tag: string]: number } = {
@@ -134,14 +134,19 @@ const messageOf = (cause: unknown): string | undefined => {
  *
  * The HTTP client's own error is not kept as a cause: it holds the request with its headers.
  */
-export const fromClientError = (error: HttpClientError.HttpClientError): LookerError.HttpError => {
+export const fromClientError = (
+  error: HttpClientError.HttpClientError
+): LookerError.LookerUnavailable | LookerError.UnexpectedResponse | LookerError.BadRequest => {
   const { reason, request, response } = error
   const endpoint = endpointOf(request)
   switch (reason._tag) {
     case "InvalidUrlError":
     case "EncodeError":
       return new LookerError.BadRequest({ message: reason.message, endpoint })
-    case "TransportError": {
+    case "TransportError":
+    case "DecodeError": {
+      // Bodies are decoded by the contract's schemas, so this one could not be read: the connection broke in the middle of it.
+      if (reason._tag === "DecodeError" && reason.cause === undefined) break
       const code = codeOf(reason.cause)
       const why = messageOf(reason.cause) ?? reason.description ?? "the connection broke"
       return new LookerError.LookerUnavailable({
@@ -150,33 +155,60 @@ export const fromClientError = (error: HttpClientError.HttpClientError): LookerE
         reached: code !== undefined && neverReached.has(code) ? "no" : "maybe"
       })
     }
-    default:
-      return new LookerError.UnexpectedResponse({ message: reason.message, endpoint, status: response?.status })
   }
+  return new LookerError.UnexpectedResponse({ message: reason.message, endpoint, status: response?.status })
 }
 
 /** No answer in time. */
-export const fromTimeout = (endpoint: string, seconds: number): LookerError.LookerUnavailable =>
-  new LookerError.LookerUnavailable({ message: `No answer within ${seconds} s`, endpoint, reached: "maybe" })
+export const fromTimeout = (
+  request: HttpClientRequest.HttpClientRequest | undefined,
+  seconds: number
+): LookerError.LookerUnavailable =>
+  new LookerError.LookerUnavailable({
+    message: `No answer within ${seconds} s`,
+    endpoint: request && endpointOf(request),
+    reached: "maybe"
+  })
 
-/** An answer that does not fit the contract. */
+/** An answer that does not fit the contract, of which `text` is known. */
+export const fromMalformed = (
+  response: HttpClientResponse.HttpClientResponse,
+  problem: string,
+  text: string
+): LookerError.UnexpectedResponse =>
+  new LookerError.UnexpectedResponse({
+    message: problem,
+    endpoint: endpointOf(response.request),
+    status: response.status,
+    snippet: snippetOf(text),
+    traceId: response.headers["x-b3-traceid"]
+  })
+
+/** An answer that does not fit the contract, and can be read again. */
 export const fromUndecodable = (
   response: HttpClientResponse.HttpClientResponse,
   problem: string
 ): Effect.Effect<never, LookerError.UnexpectedResponse> =>
   Effect.flatMap(
     Effect.catch(response.text, () => Effect.succeed("")),
-    (body) =>
-      Effect.fail(
-        new LookerError.UnexpectedResponse({
-          message: problem,
-          endpoint: endpointOf(response.request),
-          status: response.status,
-          snippet: snippetOf(body),
-          traceId: response.headers["x-b3-traceid"]
-        })
-      )
+    (body) => Effect.fail(fromMalformed(response, problem, body))
   )
+
+export const isUnauthorized = (error: LookerError.HttpError): error is LookerError.Unauthorized =>
+  error._tag === "Unauthorized"
+
+/** What a login is refused with: Looker says 404, and what stands before it may say 403. */
+export type Refusal =
+  | LookerError.BadRequest
+  | LookerError.NotFound
+  | LookerError.Unauthorized
+  | (LookerError.UnexpectedResponse & { readonly status: 403 })
+
+export const isRefusal = (error: LookerError.HttpError): error is Refusal =>
+  error._tag === "BadRequest" ||
+  error._tag === "NotFound" ||
+  error._tag === "Unauthorized" ||
+  (error._tag === "UnexpectedResponse" && error.status === statusOf.Forbidden)
 
 /** Whether an endpoint whose contract has these statuses may fail with this error. */
 export const isDeclared = (error: LookerError.HttpError, statuses: ReadonlySet<number> | undefined): boolean => {

@@ -13,29 +13,20 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiClient from "effect/http-api/HttpApiClient"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { LookerApi, Repeatable } from "../api/LookerApi.ts"
 import type { Settings } from "../LookerConfig.ts"
 import * as LookerError from "../LookerError.ts"
 import type { Policy } from "../LookerPolicy.ts"
 import * as answer from "./answer.ts"
+import type { Gate } from "./gate.ts"
 
 /** The client generated from the contract; its HTTP client already fails with the library's errors. */
-export type Client = HttpApiClient.ForApi<typeof LookerApi, SendError>
-
-/** A login that failed has been retried by itself; it passes through the retry of the call that needed the token. */
-export class LoginFailed {
-  readonly _tag = "LoginFailed"
-  readonly error: LookerError.HttpError
-  constructor(error: LookerError.HttpError) {
-    this.error = error
-  }
-}
-
-export type SendError = LookerError.HttpError | LoginFailed
+export type Client = HttpApiClient.ForApi<typeof LookerApi, LookerError.HttpError>
 
 /** An HTTP client that fails with the library's errors. */
-export type BoundClient = HttpClient.HttpClient.With<SendError>
+export type BoundClient = HttpClient.HttpClient.With<LookerError.HttpError>
 
 /** The contract's endpoints carry every error they declare in their types. */
 export type EndpointError<Endpoint extends HttpApiEndpoint.ConstraintRequest> =
@@ -43,7 +34,7 @@ export type EndpointError<Endpoint extends HttpApiEndpoint.ConstraintRequest> =
   | LookerError.CallError
 
 /** What a generated method can fail with, before it is narrowed. */
-type RawError = SendError | HttpClientError.HttpClientError | Schema.SchemaError
+type RawError = LookerError.HttpError | HttpClientError.HttpClientError | Schema.SchemaError
 
 /**
  * Calls one endpoint. `use` makes the request with the generated client; what it takes longer than the timeout, or fails with and
@@ -54,28 +45,37 @@ export type Caller = <Endpoint extends HttpApiEndpoint.ConstraintRequest, A>(
   use: (client: Client) => Effect.Effect<A, RawError>
 ) => Effect.Effect<A, EndpointError<Endpoint>>
 
-/** The answer of the call that runs on this fiber, for an error about its body. */
-const Exchange = Context.Reference<{ response?: HttpClientResponse.HttpClientResponse }>(
-  "effect-looker/internal/Exchange",
-  { defaultValue: () => ({}) }
-)
+/** The request that runs on this fiber: the token it goes with, and for errors about them, itself and its answer. */
+interface Exchange {
+  readonly token?: Redacted.Redacted | undefined
+  request?: HttpClientRequest.HttpClientRequest
+  response?: HttpClientResponse.HttpClientResponse
+}
 
-/** An HTTP client bound to this Looker: absolute URLs, JSON preferred, and the library's errors instead of bad statuses. */
+const Exchange = Context.Reference<Exchange>("effect-looker/internal/Exchange", { defaultValue: () => ({}) })
+
+const exchange = Effect.withFiber((fiber) => Effect.succeed(fiber.getRef(Exchange)))
+
+/** An HTTP client bound to this Looker: absolute URLs, the token, JSON preferred, and the library's errors instead of bad statuses. */
 export const bindHttpClient = (httpClient: HttpClient.HttpClient, settings: Settings): BoundClient =>
   httpClient.pipe(
-    HttpClient.mapRequest((request) =>
-      request.pipe(
-        HttpClientRequest.prependUrl(settings.baseUrl),
-        HttpClientRequest.setHeaders({ accept: "application/json, */*;q=0.1", "x-looker-appid": "effect-looker" })
-      )
+    HttpClient.mapRequestEffect((request) =>
+      Effect.map(exchange, (exchange) => {
+        const bound = request.pipe(
+          HttpClientRequest.prependUrl(settings.baseUrl),
+          HttpClientRequest.setHeaders({ accept: "application/json, */*;q=0.1", "x-looker-appid": "effect-looker" })
+        )
+        exchange.request = bound
+        return exchange.token === undefined ? bound : HttpClientRequest.bearerToken(bound, exchange.token)
+      })
     ),
     HttpClient.transformResponse(
-      (response): Effect.Effect<HttpClientResponse.HttpClientResponse, SendError> =>
+      (response): Effect.Effect<HttpClientResponse.HttpClientResponse, LookerError.HttpError> =>
         Effect.flatMap(Effect.mapError(response, answer.fromClientError), (response) =>
           response.status >= 200 && response.status < 300
-            ? Effect.withFiber((fiber) => {
-                fiber.getRef(Exchange).response = response
-                return Effect.succeed(response)
+            ? Effect.map(exchange, (exchange) => {
+                exchange.response = response
+                return response
               })
             : answer.fromResponse(response)
         )
@@ -94,24 +94,35 @@ const declaredStatuses = (): ReadonlyMap<string, ReadonlySet<number>> => {
   return statuses
 }
 
-const understand = (
-  error: RawError,
-  exchange: { readonly response?: HttpClientResponse.HttpClientResponse }
-): Effect.Effect<LoginFailed, LookerError.HttpError> => {
-  if (error instanceof LoginFailed) return Effect.succeed(error)
-  if (HttpClientError.isHttpClientError(error)) return Effect.fail(answer.fromClientError(error))
+const understand = (error: RawError, exchange: Exchange): Effect.Effect<never, LookerError.HttpError> => {
+  if (HttpClientError.isHttpClientError(error)) {
+    const understood = answer.fromClientError(error)
+    return understood._tag === "UnexpectedResponse" && exchange.response !== undefined
+      ? answer.fromUndecodable(exchange.response, understood.message)
+      : Effect.fail(understood)
+  }
   if (!Schema.isSchemaError(error)) return Effect.fail(error)
   return exchange.response === undefined
     ? Effect.fail(new LookerError.BadRequest({ message: `Not sent: ${error.message}` }))
     : answer.fromUndecodable(exchange.response, error.message)
 }
 
+/** Where a call takes its token from, and where it says that one was refused. */
+interface Tokens {
+  readonly token: Effect.Effect<Redacted.Redacted, LookerError.HttpError>
+  invalidate(token: Redacted.Redacted): Effect.Effect<void>
+}
+
 export const make = Effect.fnUntraced(function* (options: {
   readonly httpClient: BoundClient
   readonly settings: Settings
   readonly policy: Policy
+  /** Absent for the login itself. */
+  readonly tokens?: Tokens
+  /** Absent for the login, which everything else waits for. */
+  readonly gate?: Gate<LookerError.HttpError>
 }): Effect.fn.Return<Caller> {
-  const { policy, settings } = options
+  const { gate = (_kind, send) => send, policy, settings, tokens } = options
   const client: Client = yield* HttpApiClient.makeWith(LookerApi, { httpClient: options.httpClient })
   const declared = declaredStatuses()
 
@@ -122,25 +133,44 @@ export const make = Effect.fnUntraced(function* (options: {
       error._tag === "TooManyRequests" ||
       (error._tag === "LookerUnavailable" && error.reached === "no"))
 
-  const call = <A>(endpoint: HttpApiEndpoint.Top, use: (client: Client) => Effect.Effect<A, RawError>) =>
-    Effect.suspend(() => {
-      const exchange: { response?: HttpClientResponse.HttpClientResponse } = {}
-      return use(client).pipe(
-        Effect.catch((error) => understand(error, exchange)),
-        Effect.provideService(Exchange, exchange),
-        Effect.timeoutOrElse({
-          duration: settings.timeout,
-          orElse: () =>
-            Effect.fail(answer.fromTimeout(`${endpoint.method} ${endpoint.path}`, Duration.toSeconds(settings.timeout)))
-        })
-      )
-    }).pipe(
-      Effect.retry({ schedule: policy.retry, while: (error) => mayRepeat(endpoint, error) }),
-      Effect.flatMap((value) => (value instanceof LoginFailed ? Effect.fail(value.error) : Effect.succeed(value))),
-      Effect.mapError((error) =>
-        answer.isDeclared(error, declared.get(endpoint.identifier)) ? error : answer.undeclared(error)
-      )
+  const call = <A>(endpoint: HttpApiEndpoint.Top, use: (client: Client) => Effect.Effect<A, RawError>) => {
+    const kind = endpoint.method === "POST" ? "submission" : "poll"
+    const send = (token?: Redacted.Redacted) => {
+      const attempt = Effect.suspend(() => {
+        const exchange: Exchange = { token }
+        return use(client).pipe(
+          Effect.catch((error) => understand(error, exchange)),
+          Effect.provideService(Exchange, exchange),
+          Effect.timeoutOrElse({
+            duration: settings.timeout,
+            orElse: () => Effect.fail(answer.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout)))
+          })
+        )
+      })
+      // The time at the gate is not the request's.
+      return Effect.retry(gate(kind, attempt), {
+        schedule: policy.retry,
+        while: (error) => mayRepeat(endpoint, error)
+      })
+    }
+
+    // The token is fetched outside of the timeout and the retry: a login has both of its own.
+    const authorized =
+      tokens === undefined
+        ? send()
+        : Effect.flatMap(tokens.token, (first) =>
+            Effect.catchIf(send(first), answer.isUnauthorized, (error) =>
+              tokens.invalidate(first).pipe(
+                Effect.andThen(tokens.token),
+                Effect.flatMap((second) => (second === first ? Effect.fail(error) : send(second)))
+              )
+            )
+          )
+
+    return Effect.mapError(authorized, (error) =>
+      answer.isDeclared(error, declared.get(endpoint.identifier)) ? error : answer.undeclared(error)
     )
+  }
 
   return call as Caller
 })

@@ -25,6 +25,10 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>
   readonly reset?: "before" | "midway"
   readonly stall?: boolean
+  /** On a socket, the body in four parts, each so many milliseconds after the one before. */
+  readonly drip?: number
+  /** In process, the code of the error that `reset: "before"` breaks with; ECONNRESET unless given. */
+  readonly code?: string
 }
 
 export type Script = (request: Received) => Answer | Effect.Effect<Answer>
@@ -53,13 +57,21 @@ export const withLogin =
   }
 
 /** A body of which half arrives, before it breaks or falls silent. */
-const halfBody = (text: string, end: "reset" | "stall") =>
-  new ReadableStream<Uint8Array>({
-    start: (controller) => {
-      controller.enqueue(new TextEncoder().encode(text.slice(0, text.length / 2)))
-      if (end === "reset") setImmediate(() => controller.error(new Error("terminated")))
-    }
-  })
+const halfBody = (text: string, end: "reset" | "stall") => {
+  let begun = false
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: (controller) => {
+        if (!begun) {
+          begun = true
+          return controller.enqueue(new TextEncoder().encode(text.slice(0, text.length / 2)))
+        }
+        return end === "reset" ? controller.error(new Error("terminated")) : new Promise<void>(() => {})
+      }
+    },
+    { highWaterMark: 0 }
+  )
+}
 
 /** In process. `received` lists the requests in the order they came. */
 export const inProcess = (script: Script) => {
@@ -81,12 +93,12 @@ export const inProcess = (script: Script) => {
         return yield* new HttpClientError.HttpClientError({
           reason: new HttpClientError.TransportError({
             request,
-            cause: Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })
+            cause: Object.assign(new Error("the connection broke"), { code: answer.code ?? "ECONNRESET" })
           })
         })
       }
       const status = answer.status ?? 200
-      const text = status === 204 ? null : bodyOf(answer)
+      const text = status === 204 || status === 304 ? null : bodyOf(answer)
       const end = answer.reset ? "reset" : answer.stall ? "stall" : undefined
       const response = new Response(text !== null && end ? halfBody(text, end) : text, {
         status,
@@ -129,6 +141,15 @@ export const onSocket = Effect.fnUntraced(function* (script: Script) {
           ...headersOf(answer),
           ...(answer.reset === "midway" ? { "content-length": String(body.length) } : {})
         })
+        if (answer.drip !== undefined) {
+          const part = Math.ceil(body.length / 4)
+          const write = (from: number) => {
+            if (from >= body.length) return response.end()
+            response.write(body.slice(from, from + part))
+            return setTimeout(() => write(from + part), answer.drip)
+          }
+          return write(0)
+        }
         if (answer.stall) return response.write(body.slice(0, body.length / 2))
         if (answer.reset === "midway") {
           return response.write(body.slice(0, body.length / 2), () => request.socket.resetAndDestroy())

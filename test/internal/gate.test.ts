@@ -1,0 +1,110 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Duration, Effect, Fiber } from "effect"
+import * as gate from "../../src/internal/gate.ts"
+import { pass, timed } from "../support/time.ts"
+
+class Refused {
+  readonly _tag = "Refused"
+  readonly after: Duration.Duration
+  constructor(after: Duration.Duration) {
+    this.after = after
+  }
+}
+
+const open = (concurrency = 48) => gate.make<Refused>({ concurrency, refusal: (error) => error.after })
+
+/** A server that takes `perSecond` requests in the long run and as many at once, and answers after `latency`. */
+const server = (options: {
+  readonly perSecond: number
+  readonly retryAfter?: Duration.Input
+  readonly latency?: Duration.Input
+}) => {
+  const seen = { requests: 0, refused: 0, atATime: 0, most: 0 }
+  let tokens = options.perSecond
+  let since = 0
+  const request = Effect.gen(function* () {
+    seen.requests++
+    seen.most = Math.max(seen.most, ++seen.atATime)
+    yield* Effect.sleep(options.latency ?? "3 millis")
+    seen.atATime--
+    const now = yield* Clock.currentTimeMillis
+    tokens = Math.min(options.perSecond, tokens + ((now - since) * options.perSecond) / 1000)
+    since = now
+    if (tokens < 1) {
+      seen.refused++
+      return yield* Effect.fail(new Refused(Duration.fromInputUnsafe(options.retryAfter ?? "1 second")))
+    }
+    tokens--
+  })
+  return { seen, request }
+}
+
+/** Sends a request until it is taken. */
+const until = (send: Effect.Effect<void, Refused>): Effect.Effect<void> =>
+  Effect.catch(send, (error) => Effect.andThen(Effect.sleep(error.after), until(send)))
+
+const many = (count: number, send: Effect.Effect<void, Refused>) =>
+  Effect.forEach(Array.from({ length: count }), () => until(send), { concurrency: "unbounded", discard: true })
+
+describe("gate", () => {
+  it.effect("is not noticed where nothing is refused", () =>
+    Effect.gen(function* () {
+      const pass = yield* open()
+      const { request, seen } = server({ perSecond: 1e9 })
+      const { millis } = yield* timed(many(1000, pass("submission", request)), { step: "1 millis" })
+      assert.isAtMost(millis, 400)
+      assert.isAtMost(seen.most, 48)
+      assert.strictEqual(seen.requests, 1000)
+    })
+  )
+
+  for (const retryAfter of ["1 second", "0 millis"] as const) {
+    it.effect(`finds out about a limit with few refusals and little loss of time (Retry-After ${retryAfter})`, () =>
+      Effect.gen(function* () {
+        const pass = yield* open()
+        const { request, seen } = server({ perSecond: 100, retryAfter })
+        const { millis } = yield* timed(many(2000, pass("submission", request)), { step: "1 millis" })
+        assert.isAtMost(seen.refused, 34)
+        assert.isAtMost(millis, 19_000 * 1.1)
+      })
+    )
+  }
+
+  it.effect("lets polls overtake submissions", () =>
+    Effect.gen(function* () {
+      const pass = yield* open()
+      const { request } = server({ perSecond: 20 })
+      const submissions = yield* Effect.forkChild(many(200, pass("submission", request)))
+      yield* timed(Effect.sleep("3 seconds"), { step: "5 millis" })
+      const { millis } = yield* timed(until(pass("poll", request)), { step: "5 millis" })
+      assert.isAtMost(millis, 1200)
+      assert.isUndefined(submissions.pollUnsafe())
+      yield* Fiber.interrupt(submissions)
+    })
+  )
+
+  it.effect("gives the place of an interrupted request to the next", () =>
+    Effect.gen(function* () {
+      const pass1 = yield* open(1)
+      const stuck = yield* Effect.forkChild(pass1("submission", Effect.never))
+      const queued = yield* Effect.forkChild(pass1("submission", Effect.never))
+      yield* pass("10 millis")
+      yield* Fiber.interrupt(queued)
+      yield* Fiber.interrupt(stuck)
+      const { millis } = yield* timed(pass1("submission", Effect.void))
+      assert.strictEqual(millis, 0)
+    })
+  )
+
+  it.effect("forgets a pace after a time without refusals", () =>
+    Effect.gen(function* () {
+      const pass1 = yield* open()
+      const { request } = server({ perSecond: 10 })
+      yield* timed(many(30, pass1("submission", request)), { step: "5 millis" })
+      yield* pass("5 minutes", "10 seconds")
+      const free = server({ perSecond: 1e9 })
+      const { millis } = yield* timed(many(200, pass1("submission", free.request)), { step: "1 millis" })
+      assert.isAtMost(millis, 500)
+    })
+  )
+})

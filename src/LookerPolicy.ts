@@ -31,6 +31,7 @@ export interface PollRound {
  *
  * - `retry`: when a failed request is sent again; its input is the error. Only what is safe to repeat ever gets here
  * - `retryAfterCap`: the most that a server's `Retry-After` is obeyed
+ * - `rateLimit`: requests in a window of time that are known to be allowed; absent, the library finds out by itself
  * - `concurrentSubmissions`: requests that create something, under way at a time
  * - `repeatCreateQueryTask`: send `create_query_task` again even if the first one may have started a task (default no)
  * - `poll`: the pause between two looks at a task. It runs once for each group of tasks that came together; when it ends, waiting for
@@ -48,6 +49,7 @@ export interface PollRound {
 export interface Policy {
   readonly retry: Schedule.Schedule<unknown, LookerError.HttpError>
   readonly retryAfterCap: Duration.Duration
+  readonly rateLimit: { readonly limit: number; readonly window: Duration.Duration } | undefined
   readonly concurrentSubmissions: number
   readonly repeatCreateQueryTask: boolean
   readonly poll: Schedule.Schedule<unknown, PollRound>
@@ -64,6 +66,8 @@ export interface Policy {
  *
  * - `retry`: {@link defaultRetry}
  * - `retryAfterCap`: `"60 seconds"`
+ * - `rateLimit`: none. With one, requests go through the `RateLimiter` of `effect/persistence`, as a token bucket under the base URL: the one
+ *   a layer provides (with the Redis store, one allowance for many processes), or one in memory
  * - `concurrentSubmissions`: `48`
  * - `repeatCreateQueryTask`: `false`
  * - `poll`: {@link adaptivePoll} from `pollInterval` (`"100 millis"`) to `pollIntervalMax` (`"5 seconds"`)
@@ -80,6 +84,7 @@ export interface Policy {
 export interface Options {
   readonly retry?: Schedule.Schedule<unknown, LookerError.HttpError>
   readonly retryAfterCap?: Duration.Input
+  readonly rateLimit?: { readonly limit: number; readonly window: Duration.Input }
   readonly concurrentSubmissions?: number
   readonly repeatCreateQueryTask?: boolean
   readonly poll?: Schedule.Schedule<unknown, PollRound>
@@ -187,6 +192,13 @@ export const make = Effect.fnUntraced(function* (
   if (!(pollRequestsPerSecond > 0)) {
     return yield* refuse(`pollRequestsPerSecond is ${pollRequestsPerSecond}, and has to be more than zero`)
   }
+  const { rateLimit } = options
+  const window = rateLimit && Option.getOrUndefined(Duration.fromInput(rateLimit.window))
+  if (rateLimit && !(rateLimit.limit >= 1 && window !== undefined && Duration.toMillis(window) > 0)) {
+    return yield* refuse(
+      `rateLimit is ${rateLimit.limit} in ${String(rateLimit.window)}, and has to be 1 or more in a time longer than zero`
+    )
+  }
   const concurrentSubmissions = options.concurrentSubmissions ?? 48
   if (!Number.isInteger(concurrentSubmissions) || concurrentSubmissions < 1) {
     return yield* refuse(`concurrentSubmissions is ${concurrentSubmissions}, and has to be a whole number, 1 or more`)
@@ -199,6 +211,7 @@ export const make = Effect.fnUntraced(function* (
   return {
     retry: respectRetryAfter(options.retry ?? defaultRetry, retryAfterCap),
     retryAfterCap,
+    rateLimit: rateLimit && window && { limit: rateLimit.limit, window },
     concurrentSubmissions,
     repeatCreateQueryTask: options.repeatCreateQueryTask ?? false,
     poll:

@@ -159,6 +159,10 @@ export const fromClientError = (
   return new LookerError.UnexpectedResponse({ message: reason.message, endpoint, status: response?.status })
 }
 
+/** The rate limiter could not be asked, so nothing was sent. */
+export const fromRateLimiter = (message: string): LookerError.LookerUnavailable =>
+  new LookerError.LookerUnavailable({ message: `The rate limiter failed: ${message}`, reached: "no" })
+
 /** No answer in time. */
 export const fromTimeout = (
   request: HttpClientRequest.HttpClientRequest | undefined,

@@ -115,6 +115,9 @@ const statusesKept = 16
 /** Requests of one round that are under way at a time. */
 const concurrentRequests = 8
 
+/** A round spends the budget of this part of a second, so that many tasks are asked about bit by bit. */
+const budgetOfRound = 0.1
+
 /**
  * @category constructors
  * @since 0.1.0
@@ -128,11 +131,15 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     const arrivals = yield* Latch.make()
     const graceMillis = Duration.toMillis(policy.grace)
 
+    const requestsInRound = Math.max(1, Math.floor(policy.pollRequestsPerSecond * budgetOfRound))
+
     const groups = new Set<Group>()
     const withRows = new Map<string, Entry>()
     const withStatus = new Map<string, Entry>()
-    /** The group that takes newcomers: one that has not been asked about yet. */
+    /** The group that takes newcomers: they go together until it is a whole request, or has been asked about. */
     let forming: Group | undefined
+    /** Groups whose schedule has yet to say when they are due. */
+    let unplanned: Array<Group> = []
 
     const registryOf = ({ statusOnly }: { readonly statusOnly: boolean }) => (statusOnly ? withStatus : withRows)
 
@@ -289,18 +296,27 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
       yield* Deferred.await(released)
     })
 
-    /** The tasks of the groups that are due, and of others as long as there is room for them in the last request. */
+    /**
+     * The tasks of the groups that are due, as far as the round may go, and of others as long as there is room for them in the last
+     * request.
+     */
     const gather = (now: number) => {
-      const byDue = [...groups].sort((one, other) => one.due - other.due)
+      const asked: Array<Group> = []
       const rows: Array<Entry> = []
       const statuses: Array<Entry> = []
-      for (const { due, entries } of byDue) {
-        for (const entry of entries) {
-          if (due > now && (entry.statusOnly || rows.length % policy.chunkSize === 0)) continue
-          if (entry.arriving === undefined) (entry.statusOnly ? statuses : rows).push(entry)
-        }
+      const requests = () => Math.ceil(rows.length / policy.chunkSize) + statuses.length
+      const room = () => Math.ceil(rows.length / policy.chunkSize) * policy.chunkSize - rows.length
+      for (const group of [...groups].sort((one, other) => one.due - other.due)) {
+        if (room() === 0 && (group.due > now || requests() >= requestsInRound)) break
+        const entries = [...group.entries].filter((entry) => entry.arriving === undefined)
+        const [first] = entries
+        const isDue = group.due <= now && (requests() < requestsInRound || entries.length <= room())
+        if (isDue) asked.push(group)
+        if (first?.statusOnly === true) {
+          if (isDue) statuses.push(first)
+        } else rows.push(...(isDue ? entries : entries.slice(0, room())))
       }
-      return { due: byDue.filter((group) => group.due <= now), rows, statuses }
+      return { asked, rows, statuses }
     }
 
     /** When a group is due next. `undefined` when the schedule has ended. */
@@ -329,11 +345,11 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     /** Asks about what is due. Gives the time before which the budget allows no further round. */
     const round = Effect.fnUntraced(function* (now: number) {
       forming = undefined
-      const { due, rows, statuses } = gather(now)
+      const { asked, rows, statuses } = gather(now)
       const chunks = Arr.chunksOf(rows, policy.chunkSize)
       const asks = [...chunks.map(askRows), ...statuses.map(askStatus)]
       yield* Effect.all(asks, { concurrency: concurrentRequests, discard: true })
-      for (const group of due) if (groups.has(group)) yield* plan(group, now)
+      for (const group of asked) if (groups.has(group)) yield* plan(group, now)
       return Math.ceil(now + (asks.length / policy.pollRequestsPerSecond) * 1000)
     })
 
@@ -346,7 +362,9 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
           continue
         }
         const now = clock.currentTimeMillisUnsafe()
-        if (forming !== undefined && forming.schedule === undefined) yield* plan(forming, now)
+        const newcomers = unplanned
+        unplanned = []
+        for (const group of newcomers) yield* plan(group, now)
         let at = Number.POSITIVE_INFINITY
         for (const { due } of groups) at = Math.min(at, due)
         at = Math.max(at, notBefore)
@@ -358,20 +376,32 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     yield* Effect.addFinalizer(() => endAll([...withRows.values(), ...withStatus.values()], Effect.interrupt))
     yield* Effect.forkScoped(polling)
 
+    /** A task that is asked about alone is a group of its own. */
+    const groupForNewcomer = (alone: boolean): Group => {
+      if (!alone && forming !== undefined && forming.entries.size < policy.chunkSize) return forming
+      const group: Group = {
+        since: clock.currentTimeMillisUnsafe(),
+        entries: new Set(),
+        schedule: undefined,
+        due: Number.POSITIVE_INFINITY
+      }
+      if (!alone) forming = group
+      groups.add(group)
+      unplanned.push(group)
+      arrivals.openUnsafe()
+      return group
+    }
+
     const join = (taskId: string, statusOnly: boolean): Effect.Effect<Entry> =>
       Effect.sync(() => {
         const registry = registryOf({ statusOnly })
         let entry = registry.get(taskId)
         if (entry === undefined) {
-          if (forming === undefined) {
-            forming = { since: clock.currentTimeMillisUnsafe(), entries: new Set(), schedule: undefined, due: 0 }
-            groups.add(forming)
-            arrivals.openUnsafe()
-          }
+          const group = groupForNewcomer(statusOnly)
           entry = {
             taskId,
             statusOnly,
-            group: forming,
+            group,
             ended: Deferred.makeUnsafe(),
             observers: undefined,
             waiters: 0,
@@ -379,7 +409,7 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
             puzzlingSince: undefined,
             arriving: undefined
           }
-          forming.entries.add(entry)
+          group.entries.add(entry)
           registry.set(taskId, entry)
         }
         entry.waiters++

@@ -155,6 +155,21 @@ describe("QueryTaskPoller", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("asks about many tasks bit by bit, and about each of them in turn", () => {
+    const { asked, layer } = poller((ids) => all(ids, { status: "running" }))
+    return Effect.gen(function* () {
+      const ids = Array.from({ length: 1000 }, (_, index) => `task-${index}`)
+      const fiber = yield* Effect.forkChild(Effect.forEach(ids, (id) => wait(id), { concurrency: "unbounded" }))
+      yield* pass("150 millis")
+      for (let count = 1; count <= 10; count++) {
+        assert.strictEqual(asked.length, count)
+        yield* pass("100 millis")
+      }
+      assert.strictEqual(new Set(asked.slice(0, 10).flat()).size, 1000)
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("polls by the caller's schedule", () => {
     const { layer } = poller((ids, request) => all(ids, request < 3 ? { status: "running" } : complete), {
       poll: Schedule.spaced("7 seconds")

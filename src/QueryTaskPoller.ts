@@ -310,11 +310,11 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         if (room() === 0 && (group.due > now || requests() >= requestsInRound)) break
         const entries = [...group.entries].filter((entry) => entry.arriving === undefined)
         const [first] = entries
-        const isDue = group.due <= now && (requests() < requestsInRound || entries.length <= room())
+        const alone = first?.statusOnly === true
+        const isDue = group.due <= now && (requests() < requestsInRound || (!alone && entries.length <= room()))
         if (isDue) asked.push(group)
-        if (first?.statusOnly === true) {
-          if (isDue) statuses.push(first)
-        } else rows.push(...(isDue ? entries : entries.slice(0, room())))
+        if (!alone) rows.push(...(isDue ? entries : entries.slice(0, room())))
+        else if (isDue) statuses.push(first)
       }
       return { asked, rows, statuses }
     }

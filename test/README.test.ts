@@ -64,8 +64,8 @@ describe("README", () => {
     () =>
       Effect.gen(function* () {
         const { files, folder } = yield* blocks
-        assert.strictEqual(files.length, 4, "a block was added or removed: say here how to run it")
-        const [first = "", real = "", , test = ""] = files
+        assert.strictEqual(files.length, 5, "a block was added or removed: say here how to run it")
+        const [first = "", many = "", real = "", timing = "", test = ""] = files
 
         const config = join(folder, "tsconfig.json")
         const settings = { extends: join(root, "tsconfig.json"), include: [join(folder, "*.ts")] }
@@ -75,6 +75,11 @@ describe("README", () => {
         const quick = yield* node(first)
         succeeded(quick)
         assert.match(quick.stdout, /^(\w\w has \d+ airports\n){3}$/)
+
+        const several = yield* node(many)
+        succeeded(several)
+        assert.match(several.stdout, /^(\d+ cities\n){3}3376 airports\n$/)
+        assert.include(several.stderr, "0 waiting, 0 running, 3 done")
 
         const data = yield* Effect.acquireRelease(
           Effect.promise(() => mkdtemp(join(tmpdir(), "readme-"))),
@@ -98,7 +103,7 @@ describe("README", () => {
 
         const policy = yield* runExport(
           folder,
-          `import { Effect, Layer } from "effect"\nimport { LookerPolicy } from "effect-looker"\nimport { policy } from ${JSON.stringify(files[2])}\n` +
+          `import { Effect, Layer } from "effect"\nimport { LookerPolicy } from "effect-looker"\nimport { policy } from ${JSON.stringify(timing)}\n` +
             `console.log(await Effect.runPromise(LookerPolicy.LookerPolicy.pipe(Effect.map((p) => p.grace.toString()), Effect.provide(policy))))\n`
         )
         succeeded(policy)

@@ -6,6 +6,7 @@
  *
  *     npm start -- my-queries.json      (an object of name to Query body)
  */
+import { fileURLToPath } from "node:url"
 import { NodeFileSystem, NodeHttpClient, NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Duration, Effect, FileSystem, Layer, Option, Schema } from "effect"
 import { HttpClient } from "effect/http"
@@ -55,7 +56,7 @@ const sample: Readonly<Record<string, Query.QueryInput>> = {
   }
 }
 
-const dataFile = (name: string) => new URL(`../node_modules/vega-datasets/data/${name}`, import.meta.url).pathname
+const dataFile = (name: string) => fileURLToPath(new URL(`../node_modules/vega-datasets/data/${name}`, import.meta.url))
 
 /** The HTTP client of the program, which counts what it sends. */
 let requests = 0
@@ -127,7 +128,7 @@ const program = Effect.gen(function* () {
   yield* Console.log(
     `\n${tasks.size} tasks, ${requests} requests, ${Duration.format(Duration.millis(Math.round(Duration.toMillis(elapsed))))}`
   )
-  if (results.some((result) => result._tag === "Failure")) yield* Effect.fail(new Error("a query failed"))
+  if (results.some((result) => result._tag === "Failure")) process.exitCode = 1
 })
 
 NodeRuntime.runMain(program.pipe(Effect.provide(Layer.merge(looker, NodeFileSystem.layer))))

@@ -32,6 +32,11 @@ export type Services =
 /**
  * The services over a configuration and a source of tokens, for programs that bring their own of either.
  *
+ * **Gotchas**
+ *
+ * Layers are shared by reference, whatever is provided to them. A program with two Lookers builds these with `Layer.fresh`, as the
+ * other layers here do.
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -45,8 +50,9 @@ export const layerServices: Layer.Layer<
   Layer.provideMerge(LookerHttp.layer)
 )
 
+/** Each Looker has services of its own, also where several are in one program. */
 const withLogin: Layer.Layer<Services, ConfigurationError, LookerConfig.LookerConfig | HttpClient.HttpClient> =
-  Layer.provide(layerServices, LookerAuth.layer)
+  Layer.fresh(Layer.provide(layerServices, LookerAuth.layer))
 
 /**
  * Looker at a URL, with the client id and secret of an API key.
@@ -68,7 +74,7 @@ export const layer = (
 export const layerToken = (
   options: LookerConfig.Options & { readonly token: Parameters<typeof LookerAuth.layerToken>[0] }
 ): Layer.Layer<Services, ConfigurationError, HttpClient.HttpClient> =>
-  layerServices.pipe(Layer.provide([LookerAuth.layerToken(options.token), LookerConfig.layer(options)]))
+  Layer.fresh(layerServices).pipe(Layer.provide([LookerAuth.layerToken(options.token), LookerConfig.layer(options)]))
 
 /**
  * Looker as a `Config` of the program describes it.

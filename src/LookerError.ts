@@ -17,6 +17,9 @@ const fromAnswer = {
   traceId: Schema.optional(Schema.String)
 }
 
+/** What a log shows in front of the message: `NotFound (GET /query_tasks/3f2a)`. */
+const named = (tag: string, about: string | undefined): string => (about === undefined ? tag : `${tag} (${about})`)
+
 /**
  * 400: Looker cannot make sense of the request.
  *
@@ -25,6 +28,10 @@ const fromAnswer = {
  */
 export class BadRequest extends Schema.TaggedError<BadRequest>("effect-looker/BadRequest")("BadRequest", fromAnswer) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("BadRequest", this.endpoint)
+  }
 }
 
 /**
@@ -35,6 +42,10 @@ export class BadRequest extends Schema.TaggedError<BadRequest>("effect-looker/Ba
  */
 export class NotFound extends Schema.TaggedError<NotFound>("effect-looker/NotFound")("NotFound", fromAnswer) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("NotFound", this.endpoint)
+  }
 }
 
 /**
@@ -48,6 +59,10 @@ export class TooManyRequests extends Schema.TaggedError<TooManyRequests>("effect
   { ...fromAnswer, retryAfter: Schema.optional(Schema.RetryAfter) }
 ) {
   readonly isRetryable = true
+
+  override get name(): string {
+    return named("TooManyRequests", this.endpoint)
+  }
 }
 
 /**
@@ -61,6 +76,10 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>("effect-looke
   fromAnswer
 ) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("Unauthorized", this.endpoint)
+  }
 }
 
 /**
@@ -71,6 +90,10 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>("effect-looke
  */
 export class Forbidden extends Schema.TaggedError<Forbidden>("effect-looker/Forbidden")("Forbidden", fromAnswer) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("Forbidden", this.endpoint)
+  }
 }
 
 /**
@@ -81,6 +104,10 @@ export class Forbidden extends Schema.TaggedError<Forbidden>("effect-looker/Forb
  */
 export class Conflict extends Schema.TaggedError<Conflict>("effect-looker/Conflict")("Conflict", fromAnswer) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("Conflict", this.endpoint)
+  }
 }
 
 /**
@@ -113,6 +140,10 @@ export class ValidationFailed extends Schema.TaggedError<ValidationFailed>("effe
   { ...fromAnswer, errors: Schema.Array(ValidationDetail) }
 ) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("ValidationFailed", this.endpoint)
+  }
 }
 
 /**
@@ -136,6 +167,10 @@ export class LookerUnavailable extends Schema.TaggedError<LookerUnavailable>("ef
   }
 ) {
   readonly isRetryable = true
+
+  override get name(): string {
+    return named("LookerUnavailable", this.endpoint)
+  }
 }
 
 /**
@@ -150,6 +185,10 @@ export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>("
   { ...fromAnswer, status: Schema.optional(Schema.Number), snippet: Schema.optional(Schema.String) }
 ) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("UnexpectedResponse", this.endpoint)
+  }
 }
 
 /**
@@ -181,6 +220,10 @@ export class QueryFailed extends Schema.TaggedError<QueryFailed>("effect-looker/
   sql: Schema.optional(Schema.String)
 }) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("QueryFailed", `task ${this.taskId}`)
+  }
 }
 
 /**
@@ -207,6 +250,10 @@ export const queryFailed = (taskId: string, errors: ReadonlyArray<SqlError>, sql
  */
 export class QueryKilled extends Schema.TaggedError<QueryKilled>("effect-looker/QueryKilled")("QueryKilled", ofTask) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("QueryKilled", `task ${this.taskId}`)
+  }
 }
 
 /**
@@ -220,6 +267,10 @@ export class ResultsExpired extends Schema.TaggedError<ResultsExpired>("effect-l
   ofTask
 ) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("ResultsExpired", `task ${this.taskId}`)
+  }
 }
 
 /**
@@ -230,6 +281,10 @@ export class ResultsExpired extends Schema.TaggedError<ResultsExpired>("effect-l
  */
 export class TaskMissing extends Schema.TaggedError<TaskMissing>("effect-looker/TaskMissing")("TaskMissing", ofTask) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("TaskMissing", `task ${this.taskId}`)
+  }
 }
 
 /**
@@ -243,6 +298,10 @@ export class UnknownTaskStatus extends Schema.TaggedError<UnknownTaskStatus>("ef
   { ...ofTask, status: Schema.String }
 ) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("UnknownTaskStatus", `task ${this.taskId}`)
+  }
 }
 
 /**
@@ -256,6 +315,10 @@ export class PollingTimeout extends Schema.TaggedError<PollingTimeout>("effect-l
   ofTask
 ) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("PollingTimeout", `task ${this.taskId}`)
+  }
 }
 
 /**
@@ -269,6 +332,10 @@ export class TruncatedResult extends Schema.TaggedError<TruncatedResult>("effect
   { ...ofTask, snippet: Schema.optional(Schema.String) }
 ) {
   readonly isRetryable = false
+
+  override get name(): string {
+    return named("TruncatedResult", `task ${this.taskId}`)
+  }
 }
 
 /**

@@ -56,6 +56,11 @@ export const make = Effect.gen(function* () {
   const bound = caller.bindHttpClient(yield* HttpClient.HttpClient, settings)
   const httpClient = yield* limited(bound, settings.baseUrl)
 
+  if (!settings.verifySsl) {
+    yield* Effect.logWarning(
+      "verify_ssl is off, and it is the HttpClient you provide that would have to know: nothing here does"
+    )
+  }
   const open = yield* gate.make<HttpError>({
     concurrency: policy.concurrentSubmissions,
     refusal: (error, now) => {

@@ -131,6 +131,8 @@ export const respectRetryAfter = <Output>(
   })
 }
 
+const defaultPollMax = Duration.seconds(5)
+
 /** A task is asked about again after this part of its age: an old one rarely ends just now. */
 const agePart = 40
 
@@ -184,6 +186,14 @@ export const make = Effect.fnUntraced(function* (
     }
   }
   const pollInterval = Duration.fromInputUnsafe(options.pollInterval ?? "100 millis")
+  const pollIntervalMax = Duration.fromInputUnsafe(
+    options.pollIntervalMax ?? Duration.max(pollInterval, defaultPollMax)
+  )
+  if (Duration.isLessThan(pollIntervalMax, pollInterval)) {
+    return yield* refuse(
+      `pollIntervalMax is ${Duration.format(pollIntervalMax)}, and has to be pollInterval (${Duration.format(pollInterval)}) or longer`
+    )
+  }
   const chunkSize = options.chunkSize ?? 100
   if (!Number.isInteger(chunkSize) || chunkSize < 1 || chunkSize > 250) {
     return yield* refuse(`chunkSize is ${chunkSize}, and has to be a whole number from 1 to 250 (what a URL holds)`)
@@ -214,12 +224,7 @@ export const make = Effect.fnUntraced(function* (
     rateLimit: rateLimit && window && { limit: rateLimit.limit, window },
     concurrentSubmissions,
     repeatCreateQueryTask: options.repeatCreateQueryTask ?? false,
-    poll:
-      options.poll ??
-      adaptivePoll({
-        from: pollInterval,
-        to: Duration.max(pollInterval, Duration.fromInputUnsafe(options.pollIntervalMax ?? "5 seconds"))
-      }),
+    poll: options.poll ?? adaptivePoll({ from: pollInterval, to: pollIntervalMax }),
     pollRequestsPerSecond,
     chunkSize,
     grace: Duration.fromInputUnsafe(options.grace ?? "30 seconds"),

@@ -7,6 +7,7 @@ import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Csv from "effect/encoding/Csv"
 import * as JsonArray from "effect/encoding/JsonArray"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -195,13 +196,14 @@ export const decode = <A>(
   taskId: string
 ): Effect.Effect<ReadonlyArray<A>, LookerError.UnexpectedResponse> =>
   Schema.decodeUnknownEffect(Schema.Array(row))(rows).pipe(
-    Effect.mapError(
-      (error) =>
-        new LookerError.UnexpectedResponse({
-          message: `The rows of task ${taskId} do not fit the schema: ${error.message}`,
-          endpoint: `GET /query_tasks/${taskId}/results`
-        })
-    )
+    Effect.mapError((error) => {
+      const misfit = rows.find((one) => Option.isNone(Schema.decodeUnknownOption(row)(one)))
+      return new LookerError.UnexpectedResponse({
+        message: `The rows of task ${taskId} do not fit the schema: ${error.message}`,
+        endpoint: `GET /query_tasks/${taskId}/results`,
+        snippet: answer.snippetOf(JSON.stringify(misfit) ?? "")
+      })
+    })
   )
 
 const isRows = (rows: unknown): rows is ReadonlyArray<Row> => Array.isArray(rows) && rows.every(Predicate.isObject)

@@ -44,7 +44,8 @@ describe("Queries.createQuery", () => {
         total: true,
         subtotals: null,
         vis_config: { type: "table", x: { y: [1, null] } },
-        a_new_key: { z: 1 }
+        // A key of a newer Looker than this library knows.
+        ...{ a_new_key: { z: 1 } }
       })
       const [request] = asked()
       assert.strictEqual(request?.method, "POST")
@@ -61,7 +62,8 @@ describe("Queries.createQuery", () => {
         total: true,
         subtotals: null,
         vis_config: { type: "table", x: { y: [1, null] } },
-        a_new_key: { z: 1 }
+        // A key of a newer Looker than this library knows.
+        ...{ a_new_key: { z: 1 } }
       })
     }).pipe(Effect.provide(layer))
   })

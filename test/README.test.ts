@@ -2,14 +2,15 @@
  * Every code block of the README is compiled, and run, as it stands there.
  */
 import { execFile } from "node:child_process"
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { EmbeddedLooker } from "effect-looker/embedded"
 
-const root = new URL("..", import.meta.url).pathname
+const root = fileURLToPath(new URL("..", import.meta.url))
 
 interface Ended {
   readonly code: number
@@ -30,14 +31,13 @@ const exec = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>
   })
 
 const node = (script: string, env?: Readonly<Record<string, string>>) =>
-  exec(["--conditions=effect-looker-source", ...script.split(" ")], env)
+  exec(["--conditions=effect-looker-source", script], env)
 
 /** The blocks as files of a folder inside the project, where their imports resolve as in a user's. */
 const blocks = Effect.acquireRelease(
   Effect.promise(async () => {
     const readme = await readFile(join(root, "README.md"), "utf8")
-    await mkdir(join(root, "test/.readme"), { recursive: true })
-    const folder = await mkdtemp(join(root, "test/.readme/"))
+    const folder = await mkdtemp(join(root, "test/.readme-"))
     const sources = [...readme.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? "")
     const files = sources.map((source, index) =>
       join(folder, source.includes("@effect/vitest") ? `block-${index}.test.ts` : `block-${index}.ts`)
@@ -64,8 +64,8 @@ describe("README", () => {
     () =>
       Effect.gen(function* () {
         const { files, folder } = yield* blocks
-        assert.strictEqual(files.length, 5, "a block was added or removed: say here how to run it")
-        const [first = "", many = "", real = "", timing = "", test = ""] = files
+        assert.strictEqual(files.length, 6, "a block was added or removed: say here how to run it")
+        const [first = "", many = "", real = "", timing = "", ...tests] = files
 
         const config = join(folder, "tsconfig.json")
         const settings = { extends: join(root, "tsconfig.json"), include: [join(folder, "*.ts")] }
@@ -88,18 +88,24 @@ describe("README", () => {
         yield* Effect.promise(() => writeFile(join(data, "history.csv"), "query_run_count\n42\n"))
         const counted = yield* Effect.gen(function* () {
           const server = yield* EmbeddedLooker.EmbeddedServer
-          return yield* runExport(
-            folder,
-            `import { Effect } from "effect"\nimport { main } from ${JSON.stringify(real)}\nconsole.log(await Effect.runPromise(main))\n`,
-            {
-              LOOKERSDK_BASE_URL: server.baseUrl,
-              LOOKERSDK_CLIENT_ID: server.clientId,
-              LOOKERSDK_CLIENT_SECRET: Redacted.value(server.clientSecret)
-            }
-          )
+          return yield* node(real, {
+            LOOKERSDK_BASE_URL: server.baseUrl,
+            LOOKERSDK_CLIENT_ID: server.clientId,
+            LOOKERSDK_CLIENT_SECRET: Redacted.value(server.clientSecret)
+          })
         }).pipe(Effect.provide(EmbeddedLooker.layerServer({ data, model: "system__activity" })))
         succeeded(counted)
         assert.strictEqual(counted.stdout, "42\n")
+        const nowhere = yield* node(real, {
+          LOOKERSDK_BASE_URL: "",
+          LOOKERSDK_CLIENT_ID: "",
+          LOOKERSDK_CLIENT_SECRET: ""
+        })
+        assert.strictEqual(nowhere.code, 1)
+        assert.include(
+          nowhere.stdout,
+          "Looker is not configured: LOOKERSDK_BASE_URL, LOOKERSDK_CLIENT_ID, LOOKERSDK_CLIENT_SECRET are not set"
+        )
 
         const policy = yield* runExport(
           folder,
@@ -111,12 +117,12 @@ describe("README", () => {
 
         const vitest = join(folder, "vitest.config.ts")
         const base = JSON.stringify(join(root, "vitest.config.ts"))
-        const where = `{ dir: ${JSON.stringify(folder)}, include: [${JSON.stringify(test)}] }`
+        const where = `{ dir: ${JSON.stringify(folder)}, include: ${JSON.stringify(tests)} }`
         const source = `import base from ${base}\nexport default { ...base, test: ${where} }\n`
         yield* Effect.promise(() => writeFile(vitest, source))
         const tested = yield* exec([join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", vitest])
         succeeded(tested)
-        assert.match(tested.stdout, /Tests\s+1 passed/)
+        assert.match(tested.stdout, /Tests\s+2 passed/)
       }).pipe(Effect.scoped),
     120_000
   )

@@ -60,6 +60,24 @@ export const Query = openStruct({
  */
 export type Query = typeof Query.Type
 
+/** Seen in recorded answers and documented nowhere; a pasted query may have them. */
+const undocumented = {
+  runtime: Schema.optional(Schema.Unknown),
+  quick_calcs: Schema.optional(Schema.Unknown),
+  analysis_config: Schema.optional(Schema.Unknown)
+}
+
+const input = {
+  model: Schema.String,
+  view: Schema.String,
+  limit: nullish(LimitInput),
+  column_limit: nullish(LimitInput),
+  id: nullish(Id),
+  ...writable,
+  ...readOnly,
+  ...undocumented
+}
+
 /**
  * A query as a caller writes it: `model` and `view` are required, limits may be numbers. A whole query pasted from Looker
  * fits too; its read-only fields are not sent (see {@link toInput}).
@@ -67,23 +85,25 @@ export type Query = typeof Query.Type
  * @category schemas
  * @since 0.1.0
  */
-export const QueryInput = openStruct({
-  model: Schema.String,
-  view: Schema.String,
-  limit: nullish(LimitInput),
-  column_limit: nullish(LimitInput),
-  id: nullish(Id),
-  ...writable,
-  ...readOnly
-})
+export const QueryInput = openStruct(input)
 
 /**
+ * A query as a caller writes it. Unlike the schema it has no room for unknown keys, so that a misspelt one does not compile.
+ *
  * @category models
  * @since 0.1.0
  */
-export type QueryInput = typeof QueryInput.Type
+export type QueryInput = Schema.Struct.Type<typeof input>
 
-const readOnlyKeys: ReadonlySet<string> = new Set(["id", ...Object.keys(readOnly)])
+/**
+ * Every key that a query is known to have.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const knownKeys: ReadonlySet<string> = new Set(Object.keys(input))
+
+const notSent: ReadonlySet<string> = new Set(["id", "filter_config", ...Object.keys(readOnly)])
 
 /**
  * The body to send for a query: without the fields that only Looker sets, and without `filter_config`, which Looker's
@@ -92,7 +112,8 @@ const readOnlyKeys: ReadonlySet<string> = new Set(["id", ...Object.keys(readOnly
  * @category conversions
  * @since 0.1.0
  */
-export const toInput = (query: QueryInput): QueryInput => {
-  const entries = Object.entries(query).filter(([key]) => !readOnlyKeys.has(key) && key !== "filter_config")
-  return { ...Object.fromEntries(entries), model: query.model, view: query.view }
-}
+export const toInput = (query: QueryInput): QueryInput => ({
+  ...Object.fromEntries(Object.entries(query).filter(([key]) => !notSent.has(key))),
+  model: query.model,
+  view: query.view
+})

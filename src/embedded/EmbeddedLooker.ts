@@ -118,6 +118,11 @@ type Stores = DuckDb.DuckDb | QueryStore.QueryStore | TaskStore.TaskStore | Sess
 
 /** The database with the data in it, and what is known about queries, tasks and tokens. */
 const layerStores = (options: Options): Layer.Layer<Stores, EmbeddedError> => {
+  const concurrency = options.concurrency ?? 2
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    const message = `concurrency is ${concurrency}, and has to be a whole number, 1 or more: no task would ever run`
+    return Layer.effectContext(Effect.fail(new EmbeddedError({ message })))
+  }
   const queries = Layer.unwrap(
     Effect.gen(function* () {
       const database = yield* DuckDb.DuckDb
@@ -125,7 +130,7 @@ const layerStores = (options: Options): Layer.Layer<Stores, EmbeddedError> => {
     })
   )
   const tasks = TaskStore.layer({
-    concurrency: options.concurrency ?? 2,
+    concurrency,
     resultLife: Duration.fromInputUnsafe(options.resultLife ?? "1 hour"),
     taskDelay: Duration.fromInputUnsafe(options.taskDelay ?? 0)
   })

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { QueryInput } from "../domain/Query.ts"
+import { knownKeys, type QueryInput } from "../domain/Query.ts"
 import { type ValidationDetail, ValidationFailed } from "../LookerError.ts"
 import * as FilterExpression from "./FilterExpression.ts"
 import type { Explore, Field, Model } from "./Model.ts"
@@ -80,13 +80,29 @@ const isSet = (value: unknown): boolean =>
   value !== "" &&
   !(Array.isArray(value) && value.length === 0)
 
+/** What would change the rows, and cannot be done yet. */
+const refused = [
+  "pivots",
+  "fill_fields",
+  "filter_expression",
+  "total",
+  "row_total",
+  "subtotals",
+  "dynamic_fields",
+  "quick_calcs",
+  "analysis_config"
+] as const
+
 const unsupported = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
-  const refused = ["pivots", "fill_fields", "filter_expression", "total", "row_total", "subtotals", "dynamic_fields"]
+  const unknown = Object.keys(query).filter((key) => !knownKeys.has(key))
   const set = refused.filter((key) => isSet(query[key]) && !(key === "dynamic_fields" && query[key] === "[]"))
   const timezone = query.query_timezone
   // Files have no time zone: their times are taken as they are, as UTC. Another zone would silently be wrong.
   const zone = isSet(timezone) && timezone !== "UTC" && timezone !== "Etc/UTC" ? ["query_timezone"] : []
-  return [...set, ...zone].map((key) =>
+  const misspelt = unknown.map((key) =>
+    detail(key, "unknown", `A query has no ${JSON.stringify(key)}. ${closeTo(key, [...knownKeys])}`)
+  )
+  const unable = [...set, ...zone].map((key) =>
     detail(
       key,
       "not_supported",
@@ -95,6 +111,7 @@ const unsupported = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
         : `${key} is not supported by the embedded Looker yet.`
     )
   )
+  return [...misspelt, ...unable]
 }
 
 const limitOf = (limit: QueryInput["limit"]): Result.Result<number | undefined, ValidationDetail> => {

@@ -14,6 +14,7 @@ import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiClient from "effect/http-api/HttpApiClient"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import type * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { LookerApi, Repeatable } from "../api/LookerApi.ts"
 import type { Settings } from "../LookerConfig.ts"
@@ -125,6 +126,9 @@ export const make = Effect.fnUntraced(function* (options: {
   const { gate = (_kind, send) => send, policy, settings, tokens } = options
   const client: Client = yield* HttpApiClient.makeWith(LookerApi, { httpClient: options.httpClient })
   const declared = declaredStatuses()
+  const retry = Schedule.tap(policy.retry, ({ duration, input }) =>
+    Effect.logDebug(`${input.name}: ${input.message}. Again in ${Duration.format(duration)}`)
+  )
 
   const mayRepeat = (endpoint: HttpApiEndpoint.Top, error: LookerError.HttpError): boolean =>
     error.isRetryable &&
@@ -149,7 +153,7 @@ export const make = Effect.fnUntraced(function* (options: {
       })
       // The time at the gate is not the request's.
       return Effect.retry(gate(kind, attempt), {
-        schedule: policy.retry,
+        schedule: retry,
         while: (error) => mayRepeat(endpoint, error)
       })
     }

@@ -1,6 +1,7 @@
 /**
  * Looker's official SDK against the embedded Looker: it works, and it gets what our client gets.
  */
+import { fileURLToPath } from "node:url"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, layer, vi } from "@effect/vitest"
 import { type Looker40SDK, ResultFormat } from "@looker/sdk"
@@ -26,7 +27,7 @@ class Settings extends NodeSettings {
 class Sdk extends Context.Service<Sdk, Looker40SDK>()("test/Sdk") {}
 
 const server = EmbeddedLooker.layerServer({
-  data: new URL("../../node_modules/vega-datasets/data/airports.csv", import.meta.url).pathname
+  data: fileURLToPath(new URL("../../node_modules/vega-datasets/data/airports.csv", import.meta.url))
 })
 
 const sdk = Layer.effect(

@@ -270,6 +270,17 @@ describe("three million rows", () => {
 })
 
 describe("a server", () => {
+  for (const concurrency of [0, -1, 1.5, Number.NaN]) {
+    it.effect(`refuses to run ${concurrency} tasks at a time`, () =>
+      Effect.gen(function* () {
+        const data = yield* folder({ "orders.csv": orders })
+        const error = yield* Layer.build(EmbeddedLooker.layer({ data, concurrency })).pipe(Effect.scoped, Effect.flip)
+        assert.strictEqual(error._tag, "EmbeddedError")
+        assert.include(error.message, "concurrency")
+      })
+    )
+  }
+
   it.effect("says that its port is in use", () =>
     Effect.gen(function* () {
       const data = yield* folder({ "orders.csv": orders })

@@ -136,7 +136,9 @@ for (const [where, looker] of [
           ["sorts", { sorts: ["orders.id"] }, "not one of the fields of the query"],
           ["sorts", { sorts: ["orders.count desc 0"] }, 'write "view.field"'],
           ["limit", { limit: "-2" }, "neither a row count nor -1"],
-          ["client_id", { client_id: "short" }, "22 letters and digits"]
+          ["client_id", { client_id: "short" }, "22 letters and digits"],
+          ["filter", { filter: { "orders.status": "new" } }, "Did you mean filters?"],
+          ["analysis_config", { analysis_config: { forecasting: [] } }, "not supported by the embedded Looker"]
         ] as const) {
           const answer = yield* call("POST", "/queries", { token, json: { ...query, ...change } })
           assert.deepStrictEqual([field, answer.status], [field, 422])

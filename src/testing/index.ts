@@ -1,0 +1,6 @@
+/**
+ * effect-looker/testing: what tests on `TestClock` need.
+ *
+ * @since 0.1.0
+ */
+export * as TestTime from "./TestTime.ts"

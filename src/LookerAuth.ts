@@ -28,19 +28,18 @@ export type LoginError = LookerError.CallError | LookerError.TooManyRequests
 /**
  * Where tokens come from.
  *
- * **Details**
- *
- * - `token`: the one to send now; logs in if there is none, once for all fibers that ask meanwhile
- * - `invalidate`: Looker refused this token; the next `token` is another one. A token that has been replaced already is ignored, so
- *   that twenty fibers with the same dead token cause one login
- *
  * @category services
  * @since 0.1.0
  */
 export class LookerAuth extends Context.Service<
   LookerAuth,
   {
+    /** The one to send now; logs in if there is none, once for all fibers that ask meanwhile. */
     readonly token: Effect.Effect<Redacted.Redacted, LoginError>
+    /**
+     * Looker refused this token; the next `token` is another one. A token that has been replaced already is ignored, so that twenty fibers
+     * with the same dead token cause one login.
+     */
     invalidate(token: Redacted.Redacted): Effect.Effect<void>
   }
 >()("effect-looker/LookerAuth") {}

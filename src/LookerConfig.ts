@@ -17,18 +17,11 @@ import { ConfigurationError } from "./LookerError.ts"
 /**
  * The settings, checked.
  *
- * **Details**
- *
- * - `baseUrl`: scheme, host, port; no `/api/4.0`, no slash at the end
- * - `clientId`, `clientSecret`: of an API key; absent where a token comes from elsewhere (`LookerAuth.layerToken`)
- * - `timeout`: for one request, from sending it to the end of its answer (default 120 s, as Looker's SDKs document)
- * - `verifySsl`: whether to check certificates. It is the HTTP client that does so; this setting is for the program that picks
- *   one, and nothing here turns the check off
- *
  * @category models
  * @since 0.1.0
  */
 export interface Settings {
+  /** Scheme, host and port; no `/api/4.0`, no slash at the end. */
   readonly baseUrl: string
   readonly clientId: string | undefined
   readonly clientSecret: Redacted.Redacted | undefined
@@ -37,16 +30,24 @@ export interface Settings {
 }
 
 /**
- * The settings as a caller gives them. A secret may be a plain string; it is redacted at once.
+ * The settings as a caller gives them.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
+  /** `https://acme.cloud.looker.com`; see {@link normalizeBaseUrl}. */
   readonly baseUrl: string
+  /** Of an API key; absent where a token comes from elsewhere (`LookerAuth.layerToken`). */
   readonly clientId?: string | undefined
+  /** Of the same API key. A plain string is redacted at once. */
   readonly clientSecret?: string | Redacted.Redacted | undefined
+  /** For one request, from sending it to the end of its answer. Default: 120 seconds, as Looker's SDKs document. */
   readonly timeout?: Duration.Input | undefined
+  /**
+   * Whether to check certificates. It is the HTTP client that does so: this setting is for the program that picks one, and nothing here
+   * turns the check off. Default: yes.
+   */
   readonly verifySsl?: boolean | undefined
 }
 

@@ -25,23 +25,7 @@ export interface PollRound {
 }
 
 /**
- * The policy in force.
- *
- * **Details**
- *
- * - `retry`: when a failed request is sent again; its input is the error. Only what is safe to repeat ever gets here
- * - `retryAfterCap`: the most that a server's `Retry-After` is obeyed
- * - `rateLimit`: requests in a window of time that are known to be allowed; absent, the library finds out by itself
- * - `concurrentSubmissions`: requests that create something, under way at a time
- * - `repeatCreateQueryTask`: send `create_query_task` again even if the first one may have started a task (default no)
- * - `poll`: the pause between two looks at a task. It runs once for each group of tasks that came together; when it ends, waiting for
- *   them ends with `PollingTimeout`
- * - `pollRequestsPerSecond`: polls never exceed it, however many tasks are due
- * - `chunkSize`: ids in one `multi_results` request
- * - `grace`: how long `expired`, an id left out of an answer, or an unknown status word is taken for passing
- * - `recreateExpired`: how many fresh tasks `QueryRunner` starts for a query whose results expired before they were read
- * - `tokenLead`: how long before its end a token is renewed, but never more than a tenth of its life
- * - `cleanupTimeout`: the time a kill or a logout may take
+ * The policy in force: {@link Options} with every default filled in.
  *
  * @category models
  * @since 0.1.0
@@ -62,39 +46,52 @@ export interface Policy {
 }
 
 /**
- * What can be set, each with its default:
- *
- * - `retry`: {@link defaultRetry}
- * - `retryAfterCap`: `"60 seconds"`
- * - `rateLimit`: none. With one, requests go through the `RateLimiter` of `effect/persistence`, as a token bucket under the base URL: the one
- *   a layer provides (with the Redis store, one allowance for many processes), or one in memory
- * - `concurrentSubmissions`: `48`
- * - `repeatCreateQueryTask`: `false`
- * - `poll`: {@link adaptivePoll} from `pollInterval` (`"100 millis"`) to `pollIntervalMax` (`"5 seconds"`)
- * - `pollRequestsPerSecond`: `10`
- * - `chunkSize`: `100` (1 to 250: 250 ids are an 8 kB request line, the usual limit)
- * - `grace`: `"30 seconds"`; recorded `expired` words turned into the true one within 2
- * - `recreateExpired`: `0`
- * - `tokenLead`: `"60 seconds"`
- * - `cleanupTimeout`: `"5 seconds"`
+ * What can be set. What is not has its default.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
+  /**
+   * When a failed request is sent again; its input is the error. Only what is safe to repeat ever gets here. Default:
+   * {@link defaultRetry}.
+   */
   readonly retry?: Schedule.Schedule<unknown, LookerError.HttpError>
+  /** The most that a server's `Retry-After` is obeyed. Default: 60 seconds. */
   readonly retryAfterCap?: Duration.Input
+  /**
+   * Requests in a window of time that are known to be allowed. They go through the `RateLimiter` of `effect/persistence`, as a token
+   * bucket under the base URL: the one a layer provides (with the Redis store, one allowance for many processes), or one in memory.
+   * Default: none; the library finds out about a limit by itself.
+   */
   readonly rateLimit?: { readonly limit: number; readonly window: Duration.Input }
+  /** Requests that create something, under way at a time. Default: 48. */
   readonly concurrentSubmissions?: number
+  /** Whether `create_query_task` is sent again even if the first one may have started a task. Default: no. */
   readonly repeatCreateQueryTask?: boolean
+  /**
+   * The pause between two looks at a task. It runs once for each group of tasks that came together; when it ends, waiting for them ends
+   * with `PollingTimeout`. Default: {@link adaptivePoll} from `pollInterval` to `pollIntervalMax`.
+   */
   readonly poll?: Schedule.Schedule<unknown, PollRound>
+  /** The shortest pause of the default `poll`. Default: 100 milliseconds. */
   readonly pollInterval?: Duration.Input
+  /** The longest pause of the default `poll`. Default: 5 seconds. */
   readonly pollIntervalMax?: Duration.Input
+  /** Polls never exceed this, however many tasks are due. Default: 10. */
   readonly pollRequestsPerSecond?: number
+  /** Ids in one `multi_results` request, 1 to 250: 250 ids are an 8 kB request line, the usual limit. Default: 100. */
   readonly chunkSize?: number
+  /**
+   * How long `expired`, an id left out of an answer, an unknown status word, or an outage is taken for passing. Recorded `expired` words
+   * turned into the true one within 2 seconds. Default: 30 seconds.
+   */
   readonly grace?: Duration.Input
+  /** How many fresh tasks `QueryRunner` starts for a query whose results expired before they were read. Default: 0. */
   readonly recreateExpired?: number
+  /** How long before its end a token is renewed, but never more than a tenth of its life. Default: 60 seconds. */
   readonly tokenLead?: Duration.Input
+  /** The time a kill or a logout may take. Default: 5 seconds. */
   readonly cleanupTimeout?: Duration.Input
 }
 

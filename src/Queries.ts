@@ -12,21 +12,16 @@ import type { CreateError, ReadError } from "./LookerError.ts"
 import { LookerHttp } from "./LookerHttp.ts"
 
 /**
- * `fields`: a comma-separated list of the keys to answer with; all when absent.
- *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
+  /** A comma-separated list of the keys to answer with. Default: all. */
   readonly fields?: string | undefined
 }
 
 /**
- * **Details**
- *
- * - `createQuery`: `POST /queries`. An identical query has the same id, so it may be asked again at will
- * - `query`: `GET /queries/{query_id}`
- * - `queryForSlug`: `GET /queries/slug/{slug}`, by share slug or 22-character client id
+ * The endpoints of queries.
  *
  * @category services
  * @since 0.1.0
@@ -34,8 +29,11 @@ export interface Options {
 export class Queries extends Context.Service<
   Queries,
   {
+    /** `POST /queries`. An identical query has the same id, so it may be asked again at will. */
     createQuery(query: Query.QueryInput, options?: Options): Effect.Effect<Query.Query, CreateError>
+    /** `GET /queries/{query_id}` */
     query(queryId: string, options?: Options): Effect.Effect<Query.Query, ReadError>
+    /** `GET /queries/slug/{slug}`, by share slug or 22-character client id. */
     queryForSlug(slug: string, options?: Options): Effect.Effect<Query.Query, ReadError>
   }
 >()("effect-looker/Queries") {}

@@ -28,22 +28,22 @@ import * as ResultRows from "./ResultRows.ts"
 /**
  * How to run a query.
  *
- * **Details**
- *
- * - `format`: what Looker is asked for (default `json`)
- * - `row`: a schema for each row; without one, rows are records of field name to value
- * - `params`: the parameters of `create_query_task`: `limit`, `cache`, `apply_formatting`, …
- * - `timeout`: for the task to end; then the task is killed and `PollingTimeout` fails (default none: Looker has none either)
- * - `onStatus`: told Looker's status words as they change
- *
  * @category models
  * @since 0.1.0
  */
 export interface RunOptions<Row> {
+  /** What Looker is asked for. Default: `json`. */
   readonly format?: RowFormat | undefined
+  /**
+   * A schema for each row. Without one, rows are records of field name to value. A column that may hold numbers too long for a double
+   * needs `Schema.Union([Schema.Number, Schema.String])`: those come as their text.
+   */
   readonly row?: Schema.ConstraintDecoder<Row> | undefined
+  /** The parameters of `create_query_task`: `limit`, `cache`, `apply_formatting`, … */
   readonly params?: QueryTask.CreateQueryTaskParams | undefined
+  /** For the task to end; then it is killed, and `PollingTimeout` fails. Default: none, as Looker has none either. */
   readonly timeout?: Duration.Input | undefined
+  /** Told Looker's status words as they change. */
   readonly onStatus?: ((update: StatusUpdate) => Effect.Effect<void>) | undefined
 }
 
@@ -61,19 +61,18 @@ export interface StatusUpdate {
 /**
  * How to run several queries.
  *
- * **Details**
- *
- * - `concurrency`: queries under way at a time, 15 unless given: what Looker runs at once for one user by default. More wait in
- *   Looker's queue, and end there after ten minutes; 128 have crashed an instance (spectacles PR 110)
- * - `stopOnFailure`: after the first failure kill what still runs, and end (default no: one failure stops nobody else)
- * - `onProgress`: told whenever one of the numbers changes
- *
  * @category models
  * @since 0.1.0
  */
 export interface RunAllOptions<Row> extends Omit<RunOptions<Row>, "onStatus"> {
+  /**
+   * Queries under way at a time. Default: 15, which is what Looker runs at once for one user. More wait in Looker's queue, and end there
+   * after ten minutes; 128 have crashed an instance (spectacles PR 110).
+   */
   readonly concurrency?: number | "unbounded" | undefined
+  /** After the first failure kill what still runs, and end. Default: no, one failure stops nobody else. */
   readonly stopOnFailure?: boolean | undefined
+  /** Told whenever one of the numbers changes. */
   readonly onProgress?: ((progress: Progress) => Effect.Effect<void>) | undefined
 }
 
@@ -106,19 +105,17 @@ export interface RunOutcome<Row> {
 /**
  * A query that ran through.
  *
- * **Details**
- *
- * `warnings` is what Looker remarked without failing (development mode notes); `data` the result as Looker sent it, for what rows
- * do not have: the fields, totals and SQL of json_detail.
- *
  * @category models
  * @since 0.1.0
  */
 export interface QueryResult<Row> {
+  /** The query as Looker returned it. */
   readonly query: Query.Query
   readonly taskId: string
   readonly rows: ReadonlyArray<Row>
+  /** What Looker remarked without failing: development mode notes. */
   readonly warnings: ReadonlyArray<SqlErrors.SqlError>
+  /** The result as Looker sent it, for what rows do not have: the fields, totals and SQL of json_detail. */
   readonly data: unknown
 }
 
@@ -131,12 +128,9 @@ export interface QueryResult<Row> {
 export type RunError = LookerError.CreateError | LookerError.TaskError
 
 /**
- * **Details**
+ * Runs queries: the whole life of their tasks.
  *
- * - `run`: creates the query, starts a task for it, waits through the shared poller, and decodes the rows
- * - `runAll`: runs many, and gives each outcome as it comes
- * - `stream`: gives the rows of one result as they arrive, in memory that does not grow with it. It waits for the status alone and reads
- *   `query_task_results`, so that a large result is in nobody's way
+ * **Details**
  *
  * If a run is interrupted, runs out of time, or fails while the task still runs, the task is killed in Looker; a kill that fails hides
  * nothing. A query is created once, however often it runs: Looker gives the same body the same id for ever.
@@ -147,14 +141,21 @@ export type RunError = LookerError.CreateError | LookerError.TaskError
 export class QueryRunner extends Context.Service<
   QueryRunner,
   {
+    /** Creates the query, starts a task for it, waits through the shared poller, and decodes the rows. */
     run<Row = ResultRows.Row>(
       query: Query.QueryInput,
       options?: RunOptions<Row>
     ): Effect.Effect<QueryResult<Row>, RunError>
+    /** Runs many, and gives each outcome as it comes. */
     runAll<Row = ResultRows.Row>(
       queries: ReadonlyArray<Query.QueryInput>,
       options?: RunAllOptions<Row>
     ): Stream.Stream<RunOutcome<Row>>
+    /**
+     * The rows of one result as they arrive, in memory that does not grow with it. It waits for the status alone and reads
+     * `query_task_results`, so that a large result is in nobody's way. Rows come in chunks: `Stream.runForEachArray` spends less on each
+     * than `Stream.runForEach`.
+     */
     stream<Row = ResultRows.Row>(query: Query.QueryInput, options?: RunOptions<Row>): Stream.Stream<Row, RunError>
   }
 >()("effect-looker/QueryRunner") {}

@@ -39,17 +39,16 @@ export interface Finished {
 /**
  * How to wait.
  *
- * **Details**
- *
- * - `timeout`: ends the waiting with `PollingTimeout`, not the task (default none)
- * - `statusOnly`: ask `query_task?fields=id,status`, one request for each task, so that no rows come along; `data` is then absent. For a
- *   result that is too large to be part of a shared answer (default no)
- *
  * @category models
  * @since 0.1.0
  */
 export interface WaitOptions {
+  /** Ends the waiting with `PollingTimeout`, not the task. Default: none. */
   readonly timeout?: Duration.Input | undefined
+  /**
+   * Asks `query_task?fields=id,status`, one request for each task, so that no rows come along; `data` is then absent. For a result that is
+   * too large to be part of a shared answer. Default: no.
+   */
   readonly statusOnly?: boolean | undefined
 }
 
@@ -62,10 +61,9 @@ export interface WaitOptions {
 export type WaitError = LookerError.ReadError | Exclude<LookerError.TaskError, LookerError.TruncatedResult>
 
 /**
- * **Details**
+ * Waits for tasks.
  *
- * - `wait`: succeeds when the task has ended well
- * - `observe`: Looker's status words as they change; ends with the task, and fails as `wait` does
+ * **Details**
  *
  * All waiting fibers share rounds of `multi_results`, at most `LookerPolicy.chunkSize` ids in one request; fibers that wait for the
  * same task share one entry. A result is handed over when its part of the answer is there: one large result holds up nobody. A fiber
@@ -77,7 +75,9 @@ export type WaitError = LookerError.ReadError | Exclude<LookerError.TaskError, L
 export class QueryTaskPoller extends Context.Service<
   QueryTaskPoller,
   {
+    /** Succeeds when the task has ended well. */
     wait(taskId: string, options?: WaitOptions): Effect.Effect<Finished, WaitError>
+    /** Looker's status words as they change; ends with the task, and fails as `wait` does. */
     observe(taskId: string, options?: Pick<WaitOptions, "statusOnly">): Stream.Stream<string, WaitError>
   }
 >()("effect-looker/QueryTaskPoller") {}

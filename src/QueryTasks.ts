@@ -48,18 +48,7 @@ export type MultiResultsPart =
   | { readonly _tag: "Large"; readonly taskId: string }
 
 /**
- * **Details**
- *
- * - `createQueryTask`: `POST /query_tasks`. Starts a run, and would start a second one if it were repeated, so it is not sent again
- *   after a failure that may have reached Looker (see `LookerPolicy.repeatCreateQueryTask`)
- * - `queryTask`: `GET /query_tasks/{query_task_id}`
- * - `queryTaskMultiResults`: `GET /query_tasks/multi_results`. Repeated ids are asked once; no ids, no request. One request, so at
- *   most about 250 ids. The values are Looker's own; `TaskState.fromEntry` reads them
- * - `queryTaskMultiResultsStream`: the same, each entry as soon as its part of the body is there
- * - `queryTaskResults`: `GET /query_tasks/{query_task_id}/results`. `None` while the query is not finished (202, and 204 before
- *   Looker 25.0.9). A failed query is `BadRequest` in every format but json_detail
- * - `killQuery`: `DELETE /running_queries/{query_task_id}`. `NotFound` once the task is finished
- * - `allRunningQueries`: `GET /running_queries`
+ * The endpoints of query tasks.
  *
  * @category services
  * @since 0.1.0
@@ -67,20 +56,36 @@ export type MultiResultsPart =
 export class QueryTasks extends Context.Service<
   QueryTasks,
   {
+    /**
+     * `POST /query_tasks`. Starts a run, and would start a second one if it were repeated, so it is not sent again after a failure that
+     * may have reached Looker (see `LookerPolicy.Options.repeatCreateQueryTask`).
+     */
     createQueryTask(
       task: QueryTask.CreateQueryTask,
       params?: QueryTask.CreateQueryTaskParams
     ): Effect.Effect<QueryTask.QueryTask, LookerError.CreateError>
+    /** `GET /query_tasks/{query_task_id}`; `fields` is a comma-separated list of the keys to answer with. */
     queryTask(
       taskId: string,
       options?: { readonly fields?: string | undefined }
     ): Effect.Effect<QueryTask.QueryTask, LookerError.ReadError>
+    /**
+     * `GET /query_tasks/multi_results`. Repeated ids are asked once; no ids, no request. One request, so at most about 250 ids. The values
+     * are Looker's own; `TaskState.fromEntry` reads them.
+     */
     queryTaskMultiResults(
       taskIds: ReadonlyArray<string>
     ): Effect.Effect<Readonly<Record<string, unknown>>, LookerError.ReadError>
+    /** The same, each entry as soon as its part of the body is there. */
     queryTaskMultiResultsStream(taskIds: ReadonlyArray<string>): Stream.Stream<MultiResultsPart, LookerError.ReadError>
+    /**
+     * `GET /query_tasks/{query_task_id}/results`. `None` while the query is not finished (202, and 204 before Looker 25.0.9). A failed
+     * query is `BadRequest` in every format but json_detail.
+     */
     queryTaskResults(taskId: string): Effect.Effect<Option.Option<ResultBody>, LookerError.ReadError>
+    /** `DELETE /running_queries/{query_task_id}`. `NotFound` once the task is finished. */
     killQuery(taskId: string): Effect.Effect<void, LookerError.ReadError | LookerError.ValidationFailed>
+    /** `GET /running_queries` */
     readonly allRunningQueries: Effect.Effect<
       ReadonlyArray<RunningQuery>,
       LookerError.CallError | LookerError.NotFound | LookerError.TooManyRequests

@@ -32,33 +32,35 @@ import * as TaskStore from "./TaskStore.ts"
 /**
  * What to serve, and how long things live.
  *
- * **Details**
- *
- * - `data`: folders or single files (.csv .json .ndjson .jsonl .parquet), each an explore named after the file; or an object of
- *   explore name to file
- * - `model`: the name of the model, `"embedded"`
- * - `clientId`, `clientSecret`: what a login must say, `"embedded"` both
- * - `tokenLife`: how long a token works, 1 hour
- * - `resultLife`: how long the rows of a task are kept, 1 hour
- * - `concurrency`: tasks that run at the same time, 2; the others wait as `added`. A task occupies one of Node's four threads
- *   for files and DNS, so more than 3 starve them
- * - `memoryLimit`: DuckDB's, `"1GB"`; what does not fit is spilled to a temporary folder
- * - `notFinished`: the answer to a request for results that are not there yet, 202, or 204 as Looker did before 25.0.9
- * - `taskDelay`: how long a task is `running` before its query starts, none; for tests of pollers, kills and timeouts
- *
  * @category options
  * @since 0.1.0
  */
 export interface Options {
+  /**
+   * Folders or single files (.csv .json .ndjson .jsonl .parquet), each an explore named after the file; or an object of explore name to
+   * file.
+   */
   readonly data: DataFolder.Data
+  /** The name of the model. Default: `"embedded"`. */
   readonly model?: string | undefined
+  /** What a login must say. Default: `"embedded"`. */
   readonly clientId?: string | undefined
+  /** What a login must say. Default: `"embedded"`. */
   readonly clientSecret?: string | Redacted.Redacted | undefined
+  /** How long a token works. Default: 1 hour. */
   readonly tokenLife?: Duration.Input | undefined
+  /** How long the rows of a task are kept. Default: 1 hour. */
   readonly resultLife?: Duration.Input | undefined
+  /**
+   * Tasks that run at the same time; the others wait as `added`. A task occupies one of Node's four threads for files and DNS, so more than
+   * 3 starve them. Default: 2.
+   */
   readonly concurrency?: number | undefined
+  /** DuckDB's; what does not fit is spilled to a temporary folder. Default: `"1GB"`. */
   readonly memoryLimit?: string | undefined
+  /** The answer to a request for results that are not there yet: 202, or 204 as Looker did before 25.0.9. Default: 202. */
   readonly notFinished?: 202 | 204 | undefined
+  /** How long a task is `running` before its query starts, for tests of pollers, kills and timeouts. Default: no time. */
   readonly taskDelay?: Duration.Input | undefined
 }
 

@@ -1,0 +1,303 @@
+/**
+ * The jobs of the benchmark: how the stub Looker behaves, who takes part, and which figures this library has to reach.
+ */
+import type { ClientOptions, Job, StubOptions } from "./protocol.ts"
+
+/** What is measured of a run. Times are in milliseconds, except where the name says otherwise. */
+export type Metric =
+  | "requestsPerTask"
+  | "p50"
+  | "p90"
+  | "p99"
+  | "logins"
+  | "connections"
+  | "cpuUser"
+  | "cpuPerRequestMicros"
+  | "rssMb"
+  | "failed"
+  | "unexplainedOrphans"
+  | "tooMany"
+  | "tooManyPercent"
+  | "wall"
+  | "wallToBound"
+  | "firstRow"
+
+export interface Contestant {
+  readonly label: string
+  readonly file: string
+  readonly options?: ClientOptions
+  readonly oneQuery?: boolean
+}
+
+/** `atMost` of the unit, or as a multiple of what the contestant `than` has. */
+export interface Target {
+  readonly of: Contestant
+  readonly metric: Metric
+  readonly atMost: number
+  readonly than?: Contestant
+}
+
+export interface Scenario {
+  readonly name: string
+  readonly title: string
+  readonly stub: Omit<StubOptions, "seed">
+  readonly job: Pick<Job, "kind" | "count" | "deadlineMillis">
+  readonly contestants: ReadonlyArray<Contestant>
+  /** The contestants run at the same time, each against a stub of its own: for what does not measure times. */
+  readonly together?: boolean
+  readonly columns: ReadonlyArray<Metric>
+  readonly targets: ReadonlyArray<Target>
+}
+
+const second = 1000
+const megabyte = 1_000_000
+
+// ---- who takes part ----
+
+const ours = "effectLooker"
+
+/** Rounds every 0.1 s whatever they cost. */
+const eagerPolicy: NonNullable<ClientOptions["policy"]> = {
+  pollInterval: "100 millis",
+  pollIntervalMax: "100 millis",
+  pollRequestsPerSecond: 1_000_000
+}
+
+const eager: Contestant = { label: "ours, eager", file: ours, options: { policy: eagerPolicy } }
+const eagerOneQuery: Contestant = { ...eager, label: "ours, eager, one query", oneQuery: true }
+const byDefault: Contestant = { label: "ours", file: ours }
+/** Where the answer to `create_query_task` gets lost, a program that wants its rows anyway has to say so. */
+const insistent: Contestant = { label: "ours", file: ours, options: { policy: { repeatCreateQueryTask: true } } }
+const onFetch: Contestant = { label: "ours on fetch", file: ours, options: { http: "fetch" } }
+
+const sdkLoop: Contestant = { label: "SDK loop", file: "sdkLoop" }
+const sdkLoopTenTries: Contestant = { label: "SDK loop, 10 tries", file: "sdkLoop", options: { tries: 10 } }
+const sdkMulti: Contestant = { label: "SDK multi 0.5 s", file: "sdkMulti" }
+const sdkMultiTenTries: Contestant = {
+  label: "SDK multi, 10 tries",
+  file: "sdkMulti",
+  options: { tries: 10, submitters: 10 }
+}
+const fetchBatched: Contestant = { label: "fetch batched 0.1 s", file: "fetchBatched" }
+const fetchOverlapping: Contestant = {
+  label: "fetch overlapping tens",
+  file: "fetchBatched",
+  options: { chunk: 10, overlap: true }
+}
+const fetchPatient: Contestant = {
+  label: "fetch batched 0.5 s, waits on 429",
+  file: "fetchBatched",
+  options: { pollMillis: 500, tries: 1000, submitters: 4 }
+}
+const fetchNaive: Contestant = { label: "fetch naive", file: "fetchBatched", options: { submitters: 1000 } }
+const undiciBatched: Contestant = { label: "undici batched 0.1 s", file: "undiciBatched" }
+
+// ---- how Looker behaves ----
+
+const usual = { durations: { medianMillis: 2 * second, sigma: 1, capMillis: 20 * second }, rows: 10 }
+const limit = { perSecond: 100, burst: 100 }
+const faults = 0.01
+const tokenLifeMillis = 5 * second
+const steady = (millis: number) => ({ medianMillis: millis, sigma: 0, capMillis: millis })
+
+// ---- jobs ----
+
+const thousand: Scenario = {
+  name: "thousand",
+  title: "1,000 tasks at once",
+  stub: usual,
+  job: { kind: "tasks", count: 1000, deadlineMillis: 60 * second },
+  contestants: [eager, eagerOneQuery, byDefault, sdkLoop, sdkMulti, fetchBatched, undiciBatched],
+  columns: ["requestsPerTask", "p50", "p99", "logins", "connections", "cpuUser", "rssMb", "wall", "failed"],
+  targets: [
+    { of: eager, metric: "requestsPerTask", atMost: 2.35 },
+    { of: eager, metric: "p50", atMost: 60 },
+    { of: eager, metric: "p99", atMost: 130 },
+    { of: eager, metric: "cpuUser", atMost: 1, than: fetchBatched },
+    { of: eager, metric: "rssMb", atMost: 1.3, than: fetchBatched },
+    { of: eager, metric: "logins", atMost: 1 },
+    { of: eager, metric: "connections", atMost: 64 },
+    { of: eagerOneQuery, metric: "requestsPerTask", atMost: 1.4 },
+    { of: byDefault, metric: "requestsPerTask", atMost: 2.45 },
+    { of: byDefault, metric: "p50", atMost: 130 },
+    { of: byDefault, metric: "p99", atMost: 450 }
+  ]
+}
+
+const mixed: Scenario = {
+  name: "mixed",
+  title: "100 tasks at once, every 25th result of 50,000 rows, bodies at 10 MB/s",
+  stub: { ...usual, large: { every: 25, rows: 50_000 }, bytesPerSecond: 10 * megabyte },
+  job: { kind: "tasks", count: 100, deadlineMillis: 60 * second },
+  contestants: [byDefault, sdkLoop, sdkMulti, fetchBatched, fetchOverlapping],
+  columns: ["requestsPerTask", "p50", "p90", "cpuUser", "rssMb", "wall", "failed"],
+  targets: [
+    { of: byDefault, metric: "p50", atMost: 150 },
+    { of: byDefault, metric: "p90", atMost: 400 },
+    { of: byDefault, metric: "requestsPerTask", atMost: 3 }
+  ]
+}
+
+const ten: Scenario = {
+  name: "ten",
+  title: "10 tasks at once",
+  stub: usual,
+  job: { kind: "tasks", count: 10, deadlineMillis: 60 * second },
+  contestants: [byDefault, sdkLoop, sdkMulti],
+  together: true,
+  columns: ["requestsPerTask", "p50", "p99", "failed"],
+  targets: [
+    { of: byDefault, metric: "requestsPerTask", atMost: 8 },
+    { of: byDefault, metric: "p99", atMost: 250 }
+  ]
+}
+
+const limited: Scenario = {
+  name: "limit",
+  title: "100 tasks under a limit of 100 requests/s",
+  stub: { ...usual, limit },
+  job: { kind: "tasks", count: 100, deadlineMillis: 60 * second },
+  contestants: [byDefault, sdkLoop, fetchNaive, sdkMultiTenTries],
+  together: true,
+  columns: ["failed", "requestsPerTask", "tooMany", "tooManyPercent", "p50", "wall"],
+  targets: [
+    { of: byDefault, metric: "failed", atMost: 0 },
+    { of: byDefault, metric: "requestsPerTask", atMost: 2.5 },
+    { of: byDefault, metric: "tooManyPercent", atMost: 5 }
+  ]
+}
+
+const thousandLimited: Scenario = {
+  name: "thousand-limit",
+  title: "1,000 tasks under a limit of 100 requests/s",
+  stub: { ...usual, limit },
+  job: { kind: "tasks", count: 1000, deadlineMillis: 90 * second },
+  contestants: [byDefault, sdkLoop, sdkLoopTenTries, sdkMultiTenTries, fetchPatient],
+  together: true,
+  columns: ["failed", "requestsPerTask", "tooMany", "wall", "wallToBound", "p50"],
+  targets: [
+    { of: byDefault, metric: "failed", atMost: 0 },
+    { of: byDefault, metric: "wallToBound", atMost: 1.1 },
+    { of: byDefault, metric: "tooMany", atMost: 34 }
+  ]
+}
+
+const faulty: Scenario = {
+  name: "faults",
+  title: "200 tasks, 1 % of requests 502, 503 or a reset",
+  stub: { ...usual, faults },
+  job: { kind: "tasks", count: 200, deadlineMillis: 60 * second },
+  contestants: [insistent, sdkLoop, sdkLoopTenTries],
+  together: true,
+  columns: ["failed", "unexplainedOrphans", "requestsPerTask", "p50", "wall"],
+  targets: [
+    { of: insistent, metric: "failed", atMost: 0 },
+    { of: insistent, metric: "unexplainedOrphans", atMost: 0 }
+  ]
+}
+
+/** So that a run ends within four lives of a token. */
+const withinFourTokens = { ...usual.durations, capMillis: 15 * second }
+
+const tokens = (name: string, title: string, revoked: boolean): Scenario => ({
+  name,
+  title,
+  stub: { ...usual, durations: withinFourTokens, tokens: { lifeMillis: tokenLifeMillis, revoked } },
+  job: { kind: "tasks", count: 200, deadlineMillis: 40 * second },
+  contestants: [byDefault, sdkLoop, sdkMulti],
+  together: true,
+  columns: ["failed", "logins", "requestsPerTask", "p50", "wall"],
+  targets: [
+    { of: byDefault, metric: "failed", atMost: 0 },
+    { of: byDefault, metric: "logins", atMost: 4 }
+  ]
+})
+
+const everything: Scenario = {
+  name: "everything",
+  title: "200 tasks, limit, faults and revoked tokens at once",
+  stub: { ...usual, limit, faults, tokens: { lifeMillis: tokenLifeMillis, revoked: true } },
+  job: { kind: "tasks", count: 200, deadlineMillis: 60 * second },
+  contestants: [insistent, sdkLoop, sdkLoopTenTries],
+  together: true,
+  columns: ["failed", "unexplainedOrphans", "logins", "tooMany", "requestsPerTask", "wall"],
+  targets: [{ of: insistent, metric: "failed", atMost: 0 }]
+}
+
+const calls: Scenario = {
+  name: "calls",
+  title: "query_task 5,000 times, one after another",
+  stub: { ...usual, durations: steady(3600 * second) },
+  job: { kind: "calls", count: 5000, deadlineMillis: 60 * second },
+  contestants: [byDefault, onFetch, sdkLoop, fetchBatched, undiciBatched],
+  columns: ["cpuPerRequestMicros", "wall", "failed"],
+  targets: [
+    { of: byDefault, metric: "cpuPerRequestMicros", atMost: 0.6, than: sdkLoop },
+    { of: onFetch, metric: "cpuPerRequestMicros", atMost: 1.1, than: sdkLoop }
+  ]
+}
+
+const sdkBuffered: Contestant = { ...sdkLoop, label: "SDK, buffered" }
+const fetchRows: Contestant = { ...fetchBatched, label: "row stream on fetch" }
+const undiciRows: Contestant = { ...undiciBatched, label: "row stream on undici" }
+
+const streamed: Scenario = {
+  name: "stream",
+  title: "one result of 500,000 rows (150 MB) as JSON",
+  stub: { ...usual, durations: steady(100), rows: 500_000 },
+  job: { kind: "stream", count: 1, deadlineMillis: 60 * second },
+  contestants: [byDefault, sdkBuffered, fetchRows, undiciRows],
+  columns: ["wall", "firstRow", "cpuUser", "rssMb", "failed"],
+  targets: [
+    { of: byDefault, metric: "wall", atMost: 1.3, than: fetchRows },
+    { of: byDefault, metric: "firstRow", atMost: 50 },
+    { of: byDefault, metric: "rssMb", atMost: 150 }
+  ]
+}
+
+const huge: Scenario = {
+  ...streamed,
+  name: "huge",
+  title: "one result of 2,500,000 rows (750 MB) as JSON",
+  stub: { ...streamed.stub, rows: 2_500_000 },
+  targets: [
+    { of: byDefault, metric: "failed", atMost: 0 },
+    { of: byDefault, metric: "rssMb", atMost: 150 }
+  ]
+}
+
+export const scenarios: ReadonlyArray<Scenario> = [
+  thousand,
+  mixed,
+  ten,
+  limited,
+  thousandLimited,
+  faulty,
+  tokens("revoked", "200 tasks, tokens revoked after 5 s", true),
+  tokens("expiring", "200 tasks, tokens that live 5 s", false),
+  everything,
+  calls,
+  streamed,
+  huge
+]
+
+const shortContestants = 3
+
+/** The same job in about a second, for the first few: enough to see that everything works. */
+export const shorten = (scenario: Scenario): Scenario => {
+  const { job, stub } = scenario
+  const { medianMillis, sigma } = stub.durations
+  return {
+    ...scenario,
+    together: true,
+    contestants: scenario.contestants.slice(0, shortContestants),
+    job: { ...job, count: Math.min(job.count, job.kind === "calls" ? 100 : 30), deadlineMillis: 4 * second },
+    stub: {
+      ...stub,
+      durations: sigma === 0 ? stub.durations : { medianMillis: medianMillis / 10, sigma, capMillis: second },
+      rows: Math.min(stub.rows, 5000),
+      ...(stub.large && { large: { every: 10, rows: 2000 } }),
+      ...(stub.tokens && { tokens: { ...stub.tokens, lifeMillis: second } })
+    }
+  }
+}

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -61,14 +62,15 @@ export const make = Effect.gen(function* () {
       "verify_ssl is off, and it is the HttpClient you provide that would have to know: nothing here does"
     )
   }
+  const clock = yield* Clock.Clock
   const open = yield* gate.make<HttpError>({
     concurrency: policy.concurrentSubmissions,
-    refusal: (error, now) => {
+    refusal: (error) => {
       if (error._tag !== "TooManyRequests") return undefined
       const { retryAfter } = error
       return retryAfter === undefined
         ? Duration.zero
-        : Duration.min(Headers.retryAfterDelay(retryAfter, now), policy.retryAfterCap)
+        : Duration.min(Headers.retryAfterDelay(retryAfter, clock.currentTimeMillisUnsafe()), policy.retryAfterCap)
     }
   })
 

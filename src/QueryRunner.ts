@@ -18,6 +18,7 @@ import * as Query from "./domain/Query.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { RowFormat } from "./domain/ResultFormat.ts"
 import * as SqlErrors from "./domain/SqlError.ts"
+import { CurrentDeparture, type Departure } from "./internal/caller.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 import { Queries } from "./Queries.ts"
@@ -40,7 +41,7 @@ export interface RunOptions<Row> {
    */
   readonly row?: Schema.ConstraintDecoder<Row> | undefined
   /** The parameters of `create_query_task`: `limit`, `cache`, `apply_formatting`, … */
-  readonly params?: QueryTask.CreateQueryTaskParams | undefined
+  readonly params?: Omit<QueryTask.CreateQueryTaskParams, "fields"> | undefined
   /** For the task to end; then it is killed, and `PollingTimeout` fails. Default: none, as Looker has none either. */
   readonly timeout?: Duration.Input | undefined
   /** Told Looker's status words as they change. */
@@ -178,71 +179,90 @@ export const make = Effect.gen(function* () {
   const tasks = yield* QueryTasks
   const poller = yield* QueryTaskPoller
   const policy = yield* LookerPolicy
-  const created = new Map<string, Effect.Effect<Query.Query, LookerError.CreateError>>()
+  const created = new Map<string, Effect.Effect<Query.Query & { readonly id: string }, LookerError.CreateError>>()
+
+  const createWithId = (input: Query.QueryInput) =>
+    Effect.flatMap(queries.createQuery(input), ({ id, ...query }) =>
+      id === undefined
+        ? Effect.fail(
+            new LookerError.UnexpectedResponse({
+              message: "Looker created a query and did not say its id",
+              endpoint: "POST /queries"
+            })
+          )
+        : Effect.succeed({ ...query, id })
+    )
 
   /** Creates a query, or remembers that it has been. Fibers that ask for the same one at once share the request. */
   const createQuery = Effect.fnUntraced(function* (input: Query.QueryInput) {
-    const key = canonical(Query.toInput(input))
+    const key = yield* Effect.try({
+      try: () => canonical(Query.toInput(input)),
+      catch: (cause) => new LookerError.BadRequest({ message: `The query is no JSON: ${String(cause)}` })
+    })
     let query = created.get(key)
     if (query === undefined) {
       const oldest = created.keys().next()
       if (created.size >= queriesKept && oldest.value !== undefined) created.delete(oldest.value)
-      const [shared] = yield* Effect.cachedInvalidateWithTTL(queries.createQuery(input), (exit) =>
+      const [shared] = yield* Effect.cachedInvalidateWithTTL(createWithId(input), (exit) =>
         Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
       )
       query = shared
       created.set(key, shared)
     }
-    const { id, ...rest } = yield* query
-    if (id !== undefined) return { ...rest, id }
-    return yield* new LookerError.UnexpectedResponse({
-      message: "Looker created a query and did not say its id",
-      endpoint: "POST /queries"
-    })
+    return yield* query
   })
 
   const kill = (taskId: string): Effect.Effect<void> =>
     tasks.killQuery(taskId).pipe(Effect.timeout(policy.cleanupTimeout), Effect.ignore)
 
   /**
-   * Starts a task. An interruption while the answer is on its way waits a moment for it: only a task whose id is known can be
-   * killed.
+   * Starts a task. An interruption while the answer is on its way waits a moment for it: only a task whose id is known can be killed.
+   * A request that has not left yet is not waited for.
    */
-  const start = (queryId: string, format: RowFormat, params: QueryTask.CreateQueryTaskParams | undefined) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function* () {
-        const fiber = yield* Effect.forkDetach(
-          restore(tasks.createQueryTask({ query_id: queryId, result_format: format }, params))
+  const start = (
+    queryId: string,
+    options: Pick<RunOptions<unknown>, "format" | "params">,
+    restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  ) =>
+    Effect.gen(function* () {
+      const departure: Departure = { underWay: false }
+      const fiber = yield* tasks
+        .createQueryTask({ query_id: queryId, result_format: options.format ?? "json" }, options.params)
+        .pipe(Effect.provideService(CurrentDeparture, departure), restore, Effect.forkDetach)
+      return yield* restore(Fiber.join(fiber)).pipe(
+        Effect.onInterrupt(() =>
+          Effect.gen(function* () {
+            if (departure.underWay) yield* Effect.timeoutOption(Fiber.await(fiber), policy.cleanupTimeout)
+            yield* Fiber.interrupt(fiber)
+            const exit = yield* Fiber.await(fiber)
+            if (Exit.isSuccess(exit)) yield* kill(exit.value.id)
+          })
         )
-        return yield* restore(Fiber.join(fiber)).pipe(
-          Effect.onInterrupt(() =>
-            Effect.timeoutOption(Fiber.await(fiber), policy.cleanupTimeout).pipe(
-              Effect.flatMap((exit) =>
-                Option.isSome(exit) && Exit.isSuccess(exit.value) ? kill(exit.value.value.id) : Fiber.interrupt(fiber)
-              )
-            )
-          )
-        )
-      })
-    )
+      )
+    })
 
-  const waitFor = Effect.fnUntraced(function* (
+  const waitFor = (
     taskId: string,
     options: Pick<RunOptions<unknown>, "timeout" | "onStatus">,
     statusOnly: boolean
-  ): Effect.fn.Return<Finished, WaitError> {
+  ): Effect.Effect<Finished, WaitError> => {
     const { onStatus, timeout } = options
     const waiting = poller.wait(taskId, { timeout, statusOnly })
-    if (onStatus === undefined) return yield* waiting
-    const observing = yield* poller.observe(taskId, { statusOnly }).pipe(
-      Stream.runForEach((status) => onStatus({ taskId, status })),
-      Effect.ignore,
-      Effect.forkChild
+    if (onStatus === undefined) return waiting
+    return Effect.scoped(
+      Effect.gen(function* () {
+        const observing = yield* poller.observe(taskId, { statusOnly }).pipe(
+          Stream.runForEach((status) => onStatus({ taskId, status })),
+          Effect.ignore,
+          Effect.forkScoped
+        )
+        const finished = yield* waiting
+        // Whoever is told may take a moment for the last word, and not for ever.
+        yield* Effect.timeoutOption(Fiber.await(observing), policy.cleanupTimeout)
+        return finished
+      })
     )
-    const finished = yield* waiting
-    yield* Fiber.join(observing)
-    return finished
-  })
+  }
 
   /** Runs a query to the end of its task. The task does not outlive a wait that fails or is interrupted. */
   const finish = <Row>(
@@ -251,7 +271,7 @@ export const make = Effect.gen(function* () {
     statusOnly: boolean
   ): Effect.Effect<Finished, LookerError.CreateError | WaitError> => {
     const once = Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(start(queryId, options.format ?? "json", options.params)), ({ id }) =>
+      Effect.flatMap(start(queryId, options, restore), ({ id }) =>
         restore(waitFor(id, options, statusOnly)).pipe(
           Effect.onExit((exit) => {
             if (Exit.isSuccess(exit)) return Effect.void
@@ -303,7 +323,8 @@ export const make = Effect.gen(function* () {
       const { concurrency, onProgress, stopOnFailure, ...runOptions } = options
       const places: Array<keyof Progress> = inputs.map(() => "waiting")
       const move = (index: number, place: keyof Progress): Effect.Effect<void> => {
-        if (onProgress === undefined || places[index] === place) return Effect.void
+        const before = places[index]
+        if (onProgress === undefined || before === place || before === "done" || before === "failed") return Effect.void
         places[index] = place
         const progress = { waiting: 0, added: 0, running: 0, done: 0, failed: 0 }
         for (const place of places) progress[place]++

@@ -17,9 +17,11 @@ import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { SqlError } from "./domain/SqlError.ts"
 import * as TaskState from "./domain/TaskState.ts"
+import { elapsedMillis } from "./internal/elapsed.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy, type PollRound } from "./LookerPolicy.ts"
 import { type MultiResultsPart, QueryTasks } from "./QueryTasks.ts"
@@ -86,24 +88,33 @@ export class QueryTaskPoller extends Context.Service<
 interface Entry {
   readonly taskId: string
   readonly statusOnly: boolean
-  readonly group: Group
   readonly ended: Deferred.Deferred<Finished, WaitError>
+  group: Group
   observers: Set<(status: string) => void> | undefined
   waiters: number
   status: string | undefined
   /** Since when Looker has said nothing about the task that can be believed. */
   puzzlingSince: number | undefined
-  /** The fiber that reads a large part of an answer, which will tell: there is no use in asking again. */
-  arriving: Fiber.Fiber<unknown, unknown> | undefined
+  /** The answer that will tell: while it is on its way there is no use in asking again. */
+  answer: Answer | undefined
 }
 
-/** Tasks that came together, and are asked about together from then on. */
+/** Tasks that came together, and are asked about together from then on. Times are elapsed milliseconds. */
 interface Group {
-  /** Times are whole milliseconds: a timer has no less, and would wake too early for the rest. */
   readonly since: number
   readonly entries: Set<Entry>
+  /** Not to be mixed with others: a task that is asked about alone, or ids of which one is refused. */
+  readonly apart: boolean
   schedule: ((now: number, round: PollRound) => Pull.Pull<[unknown, Duration.Duration], never, unknown>) | undefined
   due: number
+  /** The schedule has ended: nothing more is asked, and who still waits when the last answer is there has waited in vain. */
+  over: boolean
+}
+
+/** A request under way; `entries` are those it has yet to tell about. */
+interface Answer {
+  readonly entries: Set<Entry>
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
 }
 
 /** No schedule makes the poller spin. */
@@ -112,8 +123,11 @@ const shortestPause = 10
 /** Status words an observer may fall behind. */
 const statusesKept = 16
 
-/** Requests of one round that are under way at a time. */
+/** Requests under way at a time. */
 const concurrentRequests = 8
+
+/** Groups are due on a common beat of at most this, in milliseconds, so that those due at about the same time share requests. */
+const commonBeat = 100
 
 /** A round spends the budget of this part of a second, so that many tasks are asked about bit by bit. */
 const budgetOfRound = 0.1
@@ -129,8 +143,8 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     const clock = yield* Clock.Clock
     const scope = yield* Effect.scope
     const arrivals = yield* Latch.make()
+    const requests = yield* Semaphore.make(concurrentRequests)
     const graceMillis = Duration.toMillis(policy.grace)
-
     const requestsInRound = Math.max(1, Math.floor(policy.pollRequestsPerSecond * budgetOfRound))
 
     const groups = new Set<Group>()
@@ -140,16 +154,21 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     let forming: Group | undefined
     /** Groups whose schedule has yet to say when they are due. */
     let unplanned: Array<Group> = []
+    let closed = false
 
     const registryOf = ({ statusOnly }: { readonly statusOnly: boolean }) => (statusOnly ? withStatus : withRows)
 
-    const remove = (entry: Entry) => {
-      const registry = registryOf(entry)
-      if (registry.get(entry.taskId) === entry) registry.delete(entry.taskId)
+    const leaveGroup = (entry: Entry) => {
       entry.group.entries.delete(entry)
       if (entry.group.entries.size > 0) return
       groups.delete(entry.group)
       if (forming === entry.group) forming = undefined
+    }
+
+    const remove = (entry: Entry) => {
+      const registry = registryOf(entry)
+      if (registry.get(entry.taskId) === entry) registry.delete(entry.taskId)
+      leaveGroup(entry)
     }
 
     const end = (entry: Entry, exit: Effect.Effect<Finished, WaitError>) => {
@@ -162,6 +181,8 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         for (const entry of [...entries]) end(entry, exit)
       })
 
+    const everybody = () => [...withRows.values(), ...withStatus.values()]
+
     const show = (entry: Entry, status: string) => {
       if (status === entry.status) return
       entry.status = status
@@ -170,7 +191,7 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
 
     /** A puzzling answer is believed only when it has been given for the whole grace period. */
     const puzzled = (entry: Entry, error: WaitError) => {
-      const now = clock.currentTimeMillisUnsafe()
+      const now = elapsedMillis(clock)
       entry.puzzlingSince ??= now
       if (now - entry.puzzlingSince >= graceMillis) end(entry, Effect.fail(error))
     }
@@ -220,137 +241,164 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
       }
     }
 
-    /** A request failed after its retries. What time may heal is puzzling; the rest ends the waiting. */
-    const failed = (entries: Iterable<Entry>, error: LookerError.ReadError) =>
-      error.isRetryable
-        ? Effect.sync(() => {
-            for (const entry of [...entries]) puzzled(entry, error)
-          })
-        : endAll(entries, Effect.fail(error))
+    const newGroup = (apart: boolean, due: number): Group => {
+      const group: Group = {
+        since: elapsedMillis(clock),
+        entries: new Set(),
+        apart,
+        schedule: undefined,
+        due,
+        over: false
+      }
+      groups.add(group)
+      return group
+    }
 
-    /** A defect must not leave anybody waiting for ever. */
-    const orDefect = (entries: Iterable<Entry>) =>
-      Effect.catchCause((cause: Cause.Cause<never>) =>
-        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : endAll(entries, Effect.failCause(cause))
-      )
-
-    const askStatus = (entry: Entry): Effect.Effect<void> =>
-      tasks.queryTask(entry.taskId, { fields: "id,status" }).pipe(
-        Effect.map(({ status }) => receive(entry, TaskState.fromEntry({ status }))),
-        Effect.catch((error) => failed([entry], error)),
-        orDefect([entry])
-      )
-
-    /** Reads one answer to its end. `released` is called once the ids that are still unseen may be asked about again. */
-    const readAnswer = (entries: ReadonlyArray<Entry>, released: Effect.Effect<unknown>): Effect.Effect<void> =>
-      Effect.withFiber((fiber) => {
-        const unseen = new Map(entries.map((entry) => [entry.taskId, entry]))
-        const receivePart = (part: MultiResultsPart): boolean => {
-          const entry = unseen.get(part.taskId)
-          if (entry === undefined) return false
-          if (part._tag === "Large") {
-            entry.arriving = fiber
-            return true
-          }
-          unseen.delete(part.taskId)
-          entry.arriving = undefined
-          receive(entry, TaskState.fromEntry(part.entry))
-          return false
+    /** A request refused as a whole: its halves are asked about apart from then on, until the one bad id is alone. */
+    const split = (entries: ReadonlyArray<Entry>) => {
+      const middle = Math.ceil(entries.length / 2)
+      for (const half of [entries.slice(0, middle), entries.slice(middle)]) {
+        const group = newGroup(true, 0)
+        for (const entry of half) {
+          leaveGroup(entry)
+          entry.group = group
+          group.entries.add(entry)
         }
-        return tasks.queryTaskMultiResultsStream(entries.map((entry) => entry.taskId)).pipe(
-          Stream.runForEachArray((parts) =>
-            parts.map(receivePart).includes(true) ? Effect.asVoid(released) : Effect.void
-          ),
-          Effect.andThen(
-            Effect.sync(() => {
-              for (const entry of [...unseen.values()]) {
-                const message = "Looker leaves the task out of its answers"
-                puzzled(entry, new LookerError.TaskMissing({ message, taskId: entry.taskId }))
-              }
-            })
-          ),
-          Effect.catch((error) => {
-            // A request refused as a whole is split, so that one bad id fails alone.
-            if (entries.length > 1 && (error._tag === "NotFound" || error._tag === "BadRequest")) {
-              const middle = Math.ceil(entries.length / 2)
-              return Effect.andThen(
-                readAnswer(entries.slice(0, middle), Effect.void),
-                readAnswer(entries.slice(middle), Effect.void)
-              )
+      }
+      arrivals.openUnsafe()
+    }
+
+    /** A request failed after its retries. What time may heal is puzzling; the rest ends the waiting. */
+    const failed = (entries: ReadonlyArray<Entry>, error: LookerError.ReadError) => {
+      if (entries.length > 1 && (error._tag === "NotFound" || error._tag === "BadRequest")) {
+        split(entries)
+        return
+      }
+      for (const entry of entries) {
+        if (error.isRetryable || error._tag === "UnexpectedResponse") puzzled(entry, error)
+        else end(entry, Effect.fail(error))
+      }
+    }
+
+    const askStatus = (answer: Answer, [entry]: ReadonlyArray<Entry>) =>
+      entry === undefined
+        ? Effect.void
+        : Effect.map(tasks.queryTask(entry.taskId, { fields: "id,status" }), ({ status }) => {
+            answer.entries.delete(entry)
+            receive(entry, TaskState.fromEntry({ status }))
+          })
+
+    const askRows = (answer: Answer, entries: ReadonlyArray<Entry>) => {
+      const byId = new Map(entries.map((entry) => [entry.taskId, entry]))
+      const receivePart = (part: MultiResultsPart) => {
+        const entry = byId.get(part.taskId)
+        if (entry === undefined) return
+        if (part._tag === "Large") {
+          // The ids behind it would wait for all of it: they may be asked about again.
+          for (const other of answer.entries) if (other !== entry) other.answer = undefined
+          return
+        }
+        answer.entries.delete(entry)
+        receive(entry, TaskState.fromEntry(part.entry))
+      }
+      return tasks.queryTaskMultiResultsStream([...byId.keys()]).pipe(
+        Stream.runForEachArray((parts) => Effect.sync(() => parts.forEach(receivePart))),
+        Effect.andThen(
+          Effect.sync(() => {
+            for (const entry of [...answer.entries]) {
+              const message = "Looker leaves the task out of its answers"
+              puzzled(entry, new LookerError.TaskMissing({ message, taskId: entry.taskId }))
             }
-            return failed(unseen.values(), error)
-          }),
-          orDefect(entries),
+          })
+        )
+      )
+    }
+
+    /** One request, for those who still wait when it is its turn. */
+    const ask = (entries: ReadonlyArray<Entry>, statusOnly: boolean): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const answer: Answer = { entries: new Set(entries), fiber: undefined }
+        for (const entry of entries) entry.answer = answer
+        const request = Effect.withFiber((fiber) => {
+          answer.fiber = fiber
+          const waiting = entries.filter((entry) => entry.waiters > 0)
+          if (waiting.length === 0) return Effect.void
+          const asking: Effect.Effect<void, LookerError.ReadError> = statusOnly
+            ? askStatus(answer, waiting)
+            : askRows(answer, waiting)
+          return Effect.catch(asking, (error) => Effect.sync(() => failed([...answer.entries], error)))
+        })
+        return requests.withPermit(request).pipe(
+          // A defect must not leave anybody waiting for ever.
+          Effect.catchCause((cause) =>
+            Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : endAll(answer.entries, Effect.failCause(cause))
+          ),
           Effect.ensuring(
             Effect.sync(() => {
-              for (const entry of unseen.values()) if (entry.arriving === fiber) entry.arriving = undefined
+              for (const entry of entries) if (entry.answer === answer) entry.answer = undefined
             })
-          )
+          ),
+          Effect.forkIn(scope),
+          Effect.asVoid
         )
       })
-
-    const askRows = Effect.fnUntraced(function* (entries: ReadonlyArray<Entry>) {
-      const released = yield* Deferred.make<void>()
-      const release = Deferred.succeed(released, undefined)
-      yield* Effect.forkIn(Effect.ensuring(readAnswer(entries, release), release), scope)
-      yield* Deferred.await(released)
-    })
 
     /**
      * The tasks of the groups that are due, as far as the round may go, and of others as long as there is room for them in the last
      * request.
      */
     const gather = (now: number) => {
-      const asked: Array<Group> = []
+      const planned: Array<Group> = []
       const rows: Array<Entry> = []
-      const statuses: Array<Entry> = []
-      const requests = () => Math.ceil(rows.length / policy.chunkSize) + statuses.length
-      const room = () => Math.ceil(rows.length / policy.chunkSize) * policy.chunkSize - rows.length
+      const apart: Array<ReadonlyArray<Entry>> = []
+      const size = policy.chunkSize
+      const count = () => Math.ceil(rows.length / size) + apart.length
+      const room = () => Math.ceil(rows.length / size) * size - rows.length
       for (const group of [...groups].sort((one, other) => one.due - other.due)) {
-        if (room() === 0 && (group.due > now || requests() >= requestsInRound)) break
-        const entries = [...group.entries].filter((entry) => entry.arriving === undefined)
-        const [first] = entries
-        const alone = first?.statusOnly === true
-        const isDue = group.due <= now && (requests() < requestsInRound || (!alone && entries.length <= room()))
-        if (isDue) asked.push(group)
-        if (!alone) rows.push(...(isDue ? entries : entries.slice(0, room())))
-        else if (isDue) statuses.push(first)
+        if (room() === 0 && (group.due > now || count() >= requestsInRound)) break
+        const entries = group.over ? [] : [...group.entries].filter((entry) => entry.answer === undefined)
+        const isDue = group.due <= now && (count() < requestsInRound || (!group.apart && entries.length <= room()))
+        if (isDue) planned.push(group)
+        if (!group.apart) rows.push(...(isDue ? entries : entries.slice(0, room())))
+        else if (isDue && entries.length > 0) apart.push(entries)
       }
-      return { asked, rows, statuses }
+      return { planned, chunks: [...Arr.chunksOf(rows, size), ...apart] }
     }
 
-    /** When a group is due next. `undefined` when the schedule has ended. */
-    const nextPause = Effect.fnUntraced(function* (group: Group, now: number) {
-      group.schedule ??= yield* Schedule.toStep(policy.poll)
-      const round = { age: Duration.millis(now - group.since), waiting: withRows.size + withStatus.size }
-      return yield* Pull.matchEffect(group.schedule(now, round), {
-        onSuccess: ([, pause]) => Effect.succeed(Math.max(Duration.toMillis(pause), shortestPause)),
-        onFailure: (cause) => Effect.failCause(cause),
-        onDone: () => Effect.succeed(undefined)
-      })
-    })
-
-    const plan = Effect.fnUntraced(function* (group: Group, now: number) {
-      const pause = yield* nextPause(group, now)
-      if (pause !== undefined) {
-        group.due = Math.ceil(now + pause)
-        return
-      }
+    const giveUp = (group: Group, now: number) => {
+      group.over = true
+      group.due = now + commonBeat
       const message = "The poll schedule of LookerPolicy ended before the task did"
       for (const entry of [...group.entries]) {
+        if (entry.answer !== undefined) continue
         end(entry, Effect.fail(new LookerError.PollingTimeout({ message, taskId: entry.taskId })))
       }
-    })
+    }
 
-    /** Asks about what is due. Gives the time before which the budget allows no further round. */
+    /** When a group is due next. When its schedule ends, so does the waiting. */
+    const plan = (group: Group, now: number): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        if (group.over) return giveUp(group, now)
+        group.schedule ??= yield* Schedule.toStep(policy.poll)
+        const round = { age: Duration.millis(now - group.since), waiting: withRows.size + withStatus.size }
+        const [, duration] = yield* group.schedule(clock.currentTimeMillisUnsafe(), round)
+        const pause = Math.max(Duration.toMillis(duration), shortestPause)
+        const beat = Math.min(pause, commonBeat)
+        group.due = Math.round((now + pause) / beat) * beat
+      }).pipe(
+        Pull.catchDone(() => Effect.sync(() => giveUp(group, now))),
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : endAll(group.entries, Effect.failCause(cause))
+        )
+      )
+
+    /** Asks about what is due, without waiting for answers. Gives the time before which the budget allows no further round. */
     const round = Effect.fnUntraced(function* (now: number) {
       forming = undefined
-      const { asked, rows, statuses } = gather(now)
-      const chunks = Arr.chunksOf(rows, policy.chunkSize)
-      const asks = [...chunks.map(askRows), ...statuses.map(askStatus)]
-      yield* Effect.all(asks, { concurrency: concurrentRequests, discard: true })
-      for (const group of asked) if (groups.has(group)) yield* plan(group, now)
-      return Math.ceil(now + (asks.length / policy.pollRequestsPerSecond) * 1000)
+      const { chunks, planned } = gather(now)
+      for (const chunk of chunks) yield* ask(chunk, chunk[0]?.statusOnly === true)
+      for (const group of planned) yield* plan(group, now)
+      return Math.ceil(now + (chunks.length / policy.pollRequestsPerSecond) * 1000)
     })
 
     const polling = Effect.gen(function* () {
@@ -361,66 +409,70 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
           yield* arrivals.await
           continue
         }
-        const now = clock.currentTimeMillisUnsafe()
+        const now = elapsedMillis(clock)
         const newcomers = unplanned
         unplanned = []
         for (const group of newcomers) yield* plan(group, now)
         let at = Number.POSITIVE_INFINITY
         for (const { due } of groups) at = Math.min(at, due)
         at = Math.max(at, notBefore)
-        if (at > now) yield* Effect.raceFirst(Effect.sleep(at - now), arrivals.await)
+        if (at > now) yield* Effect.raceFirst(Effect.sleep(Math.ceil(at - now)), arrivals.await)
         else notBefore = yield* round(now)
       }
     })
 
-    yield* Effect.addFinalizer(() => endAll([...withRows.values(), ...withStatus.values()], Effect.interrupt))
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        closed = true
+        return endAll(everybody(), Effect.interrupt)
+      })
+    )
     yield* Effect.forkScoped(polling)
 
     /** A task that is asked about alone is a group of its own. */
     const groupForNewcomer = (alone: boolean): Group => {
       if (!alone && forming !== undefined && forming.entries.size < policy.chunkSize) return forming
-      const group: Group = {
-        since: clock.currentTimeMillisUnsafe(),
-        entries: new Set(),
-        schedule: undefined,
-        due: Number.POSITIVE_INFINITY
-      }
+      const group = newGroup(alone, Number.POSITIVE_INFINITY)
       if (!alone) forming = group
-      groups.add(group)
       unplanned.push(group)
-      arrivals.openUnsafe()
       return group
     }
 
     const join = (taskId: string, statusOnly: boolean): Effect.Effect<Entry> =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
+        if (closed) return Effect.interrupt
         const registry = registryOf({ statusOnly })
         let entry = registry.get(taskId)
         if (entry === undefined) {
-          const group = groupForNewcomer(statusOnly)
           entry = {
             taskId,
             statusOnly,
-            group,
             ended: Deferred.makeUnsafe(),
+            group: groupForNewcomer(statusOnly),
             observers: undefined,
             waiters: 0,
             status: undefined,
             puzzlingSince: undefined,
-            arriving: undefined
+            answer: undefined
           }
-          group.entries.add(entry)
+          entry.group.entries.add(entry)
           registry.set(taskId, entry)
         }
         entry.waiters++
-        return entry
+        if (unplanned.length > 0) arrivals.openUnsafe()
+        return Effect.succeed(entry)
       })
 
     const leave = (entry: Entry): Effect.Effect<void> =>
       Effect.suspend(() => {
         if (--entry.waiters > 0) return Effect.void
         remove(entry)
-        return entry.arriving === undefined ? Effect.void : Fiber.interrupt(entry.arriving)
+        const { answer } = entry
+        // Nobody waits for the rest of this answer any more.
+        return answer?.fiber !== undefined &&
+          [...answer.entries].every((other) => other.waiters === 0 || other.answer !== answer)
+          ? Fiber.interrupt(answer.fiber)
+          : Effect.void
       })
 
     const wait = Effect.fnUntraced(function* (

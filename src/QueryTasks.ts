@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import * as LookerApi from "./api/LookerApi.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
@@ -16,7 +17,7 @@ import type { RunningQuery } from "./domain/RunningQuery.ts"
 import * as answer from "./internal/answer.ts"
 import type { Client } from "./internal/caller.ts"
 import * as exactJson from "./internal/exactJson.ts"
-import { JsonMembers } from "./internal/jsonMembers.ts"
+import { JsonScanner } from "./internal/jsonScanner.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerHttp } from "./LookerHttp.ts"
 
@@ -174,18 +175,53 @@ export const layer: Layer.Layer<QueryTasks, never, LookerHttp> = Layer.effect(Qu
 /** An entry of more characters than this holds up the ones behind it for longer than another request takes. */
 const largeEntry = 64 * 1024
 
-/** The members of the body as they arrive. The time limit is for the next piece, not for the whole. */
+const isSmall = ({ headers }: HttpClientResponse.HttpClientResponse): boolean =>
+  headers["content-encoding"] === undefined && Number(headers["content-length"] ?? Number.NaN) <= largeEntry
+
+const malformed = (response: HttpClientResponse.HttpClientResponse, cause: unknown, text: string) =>
+  answer.fromMalformed(response, `The answer is no object of task ids: ${String(cause)}`, text)
+
+/** The members of the body: at once where it is small, else as they arrive. The time limit is for the next piece, not for the whole. */
 const multiResultsParts = (
   response: HttpClientResponse.HttpClientResponse,
   timeout: Duration.Duration
-): Stream.Stream<MultiResultsPart, LookerError.ReadError> =>
+): Stream.Stream<MultiResultsPart, LookerError.ReadError> => {
+  const late = answer.fromTimeout(response.request, Duration.toSeconds(timeout))
+  if (isSmall(response)) {
+    return response.text.pipe(
+      Effect.mapError(answer.fromClientError),
+      Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(late) }),
+      Effect.flatMap((text) =>
+        Effect.try({ try: () => entriesOf(text), catch: (cause) => malformed(response, cause, text) })
+      ),
+      Stream.fromIterableEffect
+    )
+  }
+  return response.stream.pipe(
+    Stream.mapError(answer.fromClientError),
+    Stream.timeoutOrElse({ duration: timeout, orElse: () => Stream.fail(late) }),
+    Stream.decodeText,
+    (text) => partsOf(text, (cause, beginning) => malformed(response, cause, beginning))
+  )
+}
+
+const entriesOf = (text: string): ReadonlyArray<MultiResultsPart> => {
+  const entries = exactJson.parse(text)
+  if (!Predicate.isObject(entries)) throw new SyntaxError("it is none")
+  return Object.entries(entries).map(([taskId, entry]) => ({ _tag: "Entry", taskId, entry }))
+}
+
+const partsOf = <E>(
+  text: Stream.Stream<string, E>,
+  onMalformed: (cause: unknown, beginning: string) => LookerError.UnexpectedResponse
+): Stream.Stream<MultiResultsPart, E | LookerError.UnexpectedResponse> =>
   Stream.suspend(() => {
     let parts: Array<MultiResultsPart> = []
     let large: string | undefined
     let beginning = ""
-    const members = new JsonMembers((taskId, text) =>
-      parts.push({ _tag: "Entry", taskId, entry: exactJson.parse(text) })
-    )
+    const members = new JsonScanner({
+      onMember: (taskId, text) => parts.push({ _tag: "Entry", taskId, entry: exactJson.parse(text) })
+    })
     const attempt = (read: () => void) =>
       Effect.try({
         try: () => {
@@ -194,8 +230,7 @@ const multiResultsParts = (
           parts = []
           return arrived
         },
-        catch: (cause) =>
-          answer.fromMalformed(response, `The answer is no object of task ids: ${String(cause)}`, beginning)
+        catch: (cause) => onMalformed(cause, beginning)
       })
     const feed = (text: string) => {
       if (beginning.length < answer.snippetLength) beginning += text.slice(0, answer.snippetLength)
@@ -206,13 +241,7 @@ const multiResultsParts = (
         parts.push({ _tag: "Large", taskId: large })
       }
     }
-    return response.stream.pipe(
-      Stream.mapError(answer.fromClientError),
-      Stream.timeoutOrElse({
-        duration: timeout,
-        orElse: () => Stream.fail(answer.fromTimeout(response.request, Duration.toSeconds(timeout)))
-      }),
-      Stream.decodeText,
+    return text.pipe(
       Stream.mapEffect((text) => attempt(() => feed(text))),
       Stream.concat(Stream.fromEffect(attempt(() => members.end()))),
       Stream.flattenIterable

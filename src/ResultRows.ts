@@ -3,19 +3,19 @@
  *
  * @since 0.1.0
  */
-import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Csv from "effect/encoding/Csv"
-import * as JsonArray from "effect/encoding/JsonArray"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { RowFormat } from "./domain/ResultFormat.ts"
 import type { SqlError } from "./domain/SqlError.ts"
+import * as SqlErrors from "./domain/SqlError.ts"
 import * as TaskState from "./domain/TaskState.ts"
 import * as answer from "./internal/answer.ts"
 import * as exactJson from "./internal/exactJson.ts"
+import { JsonScanner, NoRows } from "./internal/jsonScanner.ts"
 import * as LookerError from "./LookerError.ts"
 
 /**
@@ -77,7 +77,7 @@ export const fromData = Effect.fnUntraced(function* (
   format: RowFormat,
   data: unknown,
   taskId: string
-): Effect.fn.Return<Rows, LookerError.QueryFailed | LookerError.UnexpectedResponse> {
+): Effect.fn.Return<Rows, LookerError.QueryFailed | LookerError.TruncatedResult | LookerError.UnexpectedResponse> {
   const state = TaskState.fromBody(data, false)
   if (state._tag === "Failed") return yield* LookerError.queryFailed(taskId, state.errors, state.sql)
   const warnings = state._tag === "Complete" ? state.warnings : []
@@ -130,16 +130,16 @@ export const parse = (
               })
       })
 
-/** Where the rows are in a body of the format. */
-const pointers = { json: "", json_detail: "/data", json_bi: "/rows" } as const
+/** The keys the rows are under; json is the rows. json_bi had them under `data` until Looker 24.2. */
+const rowsAt = { json: [], json_detail: ["data"], json_bi: ["rows", "data"] } as const
 
 /**
  * The rows of a body while it arrives, in chunks as they come, in memory that does not grow with the result.
  *
  * **Gotchas**
  *
- * A body that ends too early, or with the text of an error, fails with `TruncatedResult` after the rows that came before. Only the
- * `{metadata, rows}` shape of json_bi is streamed, not the flat one of Looker 24.2 and before.
+ * A body that ends too early, or with the text of an error, fails with `TruncatedResult` after the rows that came before; one with
+ * `errors` behind its rows with `QueryFailed`.
  *
  * @category decoding
  * @since 0.1.0
@@ -151,37 +151,61 @@ export const fromStream = <E>(
 ): Stream.Stream<Row, E | LookerError.QueryFailed | LookerError.TruncatedResult | LookerError.UnexpectedResponse> => {
   const text = Stream.decodeText(bytes)
   if (format === "csv") return csvRows(text, taskId)
-  const rows = Stream.suspend(() => {
-    const numbers = new exactJson.LongNumbers()
-    return text.pipe(
-      Stream.map((piece) => numbers.feed(piece)),
-      Stream.concat(Stream.sync(() => numbers.end())),
-      Stream.pipeThroughChannelOrFail(
-        JsonArray.decodeString({ pointer: pointers[format], maxElementSize: Number.POSITIVE_INFINITY })
+  return Stream.suspend(() => {
+    let rows: ReadonlyArray<Row> = []
+    let errors: ReadonlyArray<SqlError> = []
+    let beginning = ""
+    let isFirst = true
+    const scanner = new JsonScanner({
+      rowsAt: rowsAt[format],
+      onRows: (text) => {
+        rows = exactJson.parse(text) as ReadonlyArray<Row>
+        if (isFirst) errors = [...errors, ...fatalErrors(rows)]
+        isFirst = false
+      },
+      onMember: (key, text) => {
+        if (key === "errors" || key === "error") errors = fatalErrors({ [key]: exactJson.parse(text) })
+      }
+    })
+    const read = (next: () => void) =>
+      Effect.try({
+        try: () => {
+          rows = []
+          next()
+          return rows
+        },
+        catch: (cause) => notRows(cause, format, taskId, beginning)
+      }).pipe(
+        Effect.flatMap((rows) =>
+          errors.length > 0
+            ? Effect.fail(LookerError.queryFailed(taskId, errors, undefined))
+            : Effect.succeed(format === "json_detail" ? rows.map(plainRow) : rows)
+        )
       )
+    return text.pipe(
+      Stream.mapEffect((text) => {
+        if (beginning.length < answer.snippetLength) beginning += text.slice(0, answer.snippetLength)
+        return read(() => scanner.feed(text))
+      }),
+      Stream.concat(Stream.fromEffect(Effect.suspend(() => read(() => scanner.end())))),
+      Stream.flattenIterable
     )
-  }).pipe(Stream.mapError((error) => (JsonArray.isJsonArrayError(error) ? notRows(error, format, taskId) : error)))
-  return Stream.mapAccumArrayEffect(
-    rows,
-    () => true,
-    (isFirst, chunk: Arr.NonEmptyReadonlyArray<unknown>) => {
-      const state = isFirst ? TaskState.fromBody(chunk, false) : undefined
-      if (state?._tag === "Failed") return Effect.fail(LookerError.queryFailed(taskId, state.errors, state.sql))
-      const records = chunk as Arr.NonEmptyReadonlyArray<Row>
-      return Effect.succeed([false, format === "json_detail" ? records.map(plainRow) : records] as const)
-    }
-  )
+  })
 }
 
-const notRows = (error: JsonArray.JsonArrayError, format: RowFormat, taskId: string) =>
-  error.kind === "Syntax" && error.offset !== 0
-    ? new LookerError.TruncatedResult({
-        message: `The result broke off, or has the text of an error at its end: ${error.message} at character ${error.offset}`,
-        taskId
+const fatalErrors = (body: unknown): ReadonlyArray<SqlError> =>
+  SqlErrors.fromBody(body, false).filter(({ fatal }) => fatal)
+
+const notRows = (cause: unknown, format: RowFormat, taskId: string, beginning: string) =>
+  cause instanceof NoRows || beginning === ""
+    ? new LookerError.UnexpectedResponse({
+        message: `The result of task ${taskId} is no ${format}: ${String(cause)}`,
+        endpoint: `GET /query_tasks/${taskId}/results`,
+        snippet: answer.snippetOf(beginning)
       })
-    : new LookerError.UnexpectedResponse({
-        message: `The result of task ${taskId} is no ${format}: ${error.message}`,
-        endpoint: `GET /query_tasks/${taskId}/results`
+    : new LookerError.TruncatedResult({
+        message: `The result broke off, or has the text of an error at its end: ${String(cause)}`,
+        taskId
       })
 
 /**
@@ -239,7 +263,7 @@ const uniqueLabels = (header: ReadonlyArray<string>): ReadonlyArray<string> => {
 const csvRows = <E>(
   text: Stream.Stream<string, E>,
   taskId: string
-): Stream.Stream<Row, E | LookerError.UnexpectedResponse> =>
+): Stream.Stream<Row, E | LookerError.TruncatedResult | LookerError.UnexpectedResponse> =>
   text.pipe(
     Stream.pipeThroughChannelOrFail(Csv.decodeString<E>({ maxRecordSize: Number.POSITIVE_INFINITY })),
     Stream.mapError((error) =>
@@ -250,15 +274,24 @@ const csvRows = <E>(
           })
         : error
     ),
-    Stream.mapAccumArray(
+    Stream.mapAccumArrayEffect(
       (): ReadonlyArray<string> | undefined => undefined,
       (header, records) => {
         const labels = header ?? uniqueLabels(records[0])
         const rows = header === undefined ? records.slice(1) : records
-        return [
+        const ragged = rows.find((cells) => cells.length !== labels.length)
+        if (ragged !== undefined) return Effect.fail(notARecord(ragged, labels.length, taskId))
+        return Effect.succeed([
           labels,
-          rows.map((cells): Row => Object.fromEntries(labels.map((label, index) => [label, cells[index] ?? ""])))
-        ]
+          rows.map((cells): Row => Object.fromEntries(labels.map((label, index) => [label, cells[index]])))
+        ] as const)
       }
     )
   )
+
+const notARecord = (cells: ReadonlyArray<string>, columns: number, taskId: string) =>
+  new LookerError.TruncatedResult({
+    message: `The result broke off, or has the text of an error at its end: a record has ${cells.length} cells, and there are ${columns} columns`,
+    taskId,
+    snippet: answer.snippetOf(cells.join(","))
+  })

@@ -114,6 +114,24 @@ describe("QueryRunner.runAll", () => {
     })
   })
 
+  it.effect("ends with the right numbers although the one who is told is slow", () => {
+    const { layer } = runner()
+    return Effect.gen(function* () {
+      const told: Array<QueryRunner.Progress> = []
+      yield* runOut(
+        runAll(["fails-20", "ends-20"], {
+          onProgress: (progress) =>
+            Effect.delay(
+              Effect.sync(() => void told.push(progress)),
+              "300 millis"
+            )
+        })
+      )
+      yield* pass("2 seconds")
+      assert.deepStrictEqual(told.at(-1), { waiting: 0, added: 0, running: 0, done: 1, failed: 1 })
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("tells how many stand where", () => {
     const { layer } = runner()
     return Effect.gen(function* () {
@@ -156,6 +174,42 @@ describe("QueryRunner", () => {
       const { taskId } = yield* runOut(Fiber.join(second))
       assert.strictEqual(taskId, "task-ends-10-1")
       assert.deepStrictEqual(log, ["create ends-10"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("asks again for a query that came without an id", () => {
+    let asked = 0
+    const layer = QueryRunner.layer.pipe(
+      Layer.provide([
+        Layer.mock(Queries.Queries, { createQuery: () => Effect.sync(() => (++asked === 1 ? {} : { id: "1" })) }),
+        Layer.mock(QueryTasks.QueryTasks, { createQueryTask: () => Effect.succeed({ id: "t1" }) }),
+        Layer.mock(QueryTaskPoller.QueryTaskPoller, {
+          wait: (taskId) => Effect.succeed({ taskId, data: [], warnings: [] })
+        })
+      ])
+    )
+    return Effect.gen(function* () {
+      const runner = yield* QueryRunner.QueryRunner
+      assert.strictEqual((yield* Effect.flip(runner.run(query("v"))))._tag, "UnexpectedResponse")
+      assert.strictEqual((yield* runner.run(query("v"))).taskId, "t1")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("refuses a query that is no JSON", () => {
+    const { layer } = runner()
+    return Effect.gen(function* () {
+      const runner = yield* QueryRunner.QueryRunner
+      const error = yield* Effect.flip(runner.run({ ...query("v"), vis_config: { x: 1n } }))
+      assert.strictEqual(error._tag, "BadRequest")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("is not kept by an onStatus that never ends", () => {
+    const { layer } = runner()
+    return Effect.gen(function* () {
+      const runner = yield* QueryRunner.QueryRunner
+      const { millis } = yield* timed(runner.run(query("ends-100"), { onStatus: () => Effect.never }))
+      assert.isAtMost(millis, 5_300)
     }).pipe(Effect.provide(layer))
   })
 
@@ -277,7 +331,7 @@ describe("QueryRunner.stream", () => {
   const truncated = [
     ["ends in the middle of a row", ['[{"a":1},{"a":']],
     ["ends without its bracket", ['[{"a":1}', "\n"]],
-    ["has the text of an error at its end", ['[{"a":1},{"a":2}', "\nError: query interrupted"]]
+    ["has the text of an error at its end", ['[{"a":1}', "\nError: query interrupted"]]
   ] as const
   for (const [what, pieces] of truncated) {
     it.effect(`fails with TruncatedResult, after the rows that came, for a body that ${what}`, () => {
@@ -316,6 +370,39 @@ describe("QueryRunner.stream", () => {
     return Effect.gen(function* () {
       const error = yield* Effect.flip(collect())
       assert.deepInclude(error, { _tag: "QueryFailed", message: "no such column" })
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("fails with QueryFailed for errors before the rows, and behind them", () =>
+    Effect.gen(function* () {
+      for (const body of [
+        '{"errors":[{"message":"no column x"}],"data":[]}',
+        '{"data":[{"a":{"value":1}}],"errors":[{"message":"no column x"}]}'
+      ]) {
+        const error = yield* Effect.flip(Effect.provide(collect({ format: "json_detail" }), streaming([body]).layer))
+        assert.deepInclude(error, { _tag: "QueryFailed", message: "no column x" })
+      }
+      const note = '{"data":[{"a":{"value":1}}],"errors":[{"message":"a note","fatal":false}]}'
+      const rows = yield* Effect.provide(collect({ format: "json_detail" }), streaming([note]).layer)
+      assert.deepStrictEqual(rows, [{ a: 1 }])
+    })
+  )
+
+  it.effect("streams both shapes of json_bi", () =>
+    Effect.gen(function* () {
+      for (const body of ['{"metadata":{"data":[]},"rows":[{"a":1}]}', '{"fields":{},"data":[{"a":1}]}']) {
+        assert.deepStrictEqual(yield* Effect.provide(collect({ format: "json_bi" }), streaming([body]).layer), [
+          { a: 1 }
+        ])
+      }
+    })
+  )
+
+  it.effect("fails with TruncatedResult for a csv record of another width: the text of an error at its end", () => {
+    const { layer } = streaming(["Name,Total\nA,1\n", "Error: query interrupted\n"])
+    return Effect.gen(function* () {
+      const error = yield* Effect.flip(collect({ format: "csv" }))
+      assert.strictEqual(error._tag, "TruncatedResult")
     }).pipe(Effect.provide(layer))
   })
 

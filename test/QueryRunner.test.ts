@@ -247,6 +247,69 @@ describe("QueryRunner.run", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("starts nothing that has not left when it is interrupted, and kills in the middle of a pause", () => {
+    let created = 0
+    const stub = StubLooker.inProcess(
+      StubLooker.withLogin(({ method, path }) => {
+        const request = `${method} ${path.replace("/api/4.0", "")}`
+        if (request === "POST /queries") return { json: { id: "1" } }
+        if (request === "POST /query_tasks") {
+          created++
+          return created <= 3
+            ? { json: { id: `t${created}` } }
+            : { status: 429, headers: { "retry-after": "30" }, json: { message: "too many" } }
+        }
+        if (request.startsWith("DELETE /running_queries/")) return { status: 204 }
+        return request === "GET /query_tasks/multi_results" ? { json: {} } : undefined
+      })
+    )
+    return Effect.gen(function* () {
+      const runs = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 50 }), () => run(), { concurrency: "unbounded" })
+      )
+      yield* pass("1 second")
+      const before = created
+      const { millis } = yield* timed(Fiber.interrupt(runs))
+      assert.isAtMost(millis, 200)
+      yield* pass("2 minutes", "1 second")
+      assert.strictEqual(created, before)
+      const kills = stub.received.filter(({ method, path }) => method === "DELETE" && path.includes("running_queries"))
+      assert.sameMembers(
+        kills.map(({ path }) => path.slice(-2)),
+        ["t1", "t2", "t3"]
+      )
+    }).pipe(Effect.provide(looker(stub.layer)))
+  })
+
+  it.effect("leaves no task behind, at whatever moment it is interrupted", () =>
+    Effect.gen(function* () {
+      for (let steps = 0; steps < 120; steps += 3) {
+        const { kills, layer, sent } = life()
+        yield* Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(run())
+          for (let step = 0; step < steps; step++) {
+            yield* step % 2 === 0 ? Effect.yieldNow : Effect.promise(() => Promise.resolve())
+          }
+          const stopping = yield* Effect.forkChild(Fiber.interrupt(fiber))
+          yield* pass("20 millis")
+          yield* Fiber.join(stopping)
+          const created = sent().filter((request) => request === "POST /query_tasks").length
+          assert.strictEqual(kills(), created, `after ${steps} steps`)
+        }).pipe(Effect.provide(layer))
+      }
+    })
+  )
+
+  it.effect("stops asking about a task whose status somebody is told, when its time is over", () => {
+    const { layer, sent } = life()
+    return Effect.gen(function* () {
+      yield* runOut(Effect.flip(run({ timeout: "2 seconds", onStatus: () => Effect.void })))
+      const before = sent().length
+      yield* pass("1 minute", "1 second")
+      assert.strictEqual(sent().length, before)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("is interrupted within the policy's time although the id never arrives", () => {
     const { kills, layer } = life({ createTask: () => Effect.never })
     return Effect.gen(function* () {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, type Duration, Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { LookerError, LookerPolicy, QueryTaskPoller, QueryTasks } from "effect-looker"
 import { pass, runOut, settle, timed } from "./support/time.ts"
 
@@ -149,8 +150,8 @@ describe("QueryTaskPoller", () => {
       const ids = Array.from({ length: 1000 }, (_, index) => `task-${index}`)
       const fiber = yield* Effect.forkChild(Effect.forEach(ids, (id) => wait(id), { concurrency: "unbounded" }))
       yield* pass("10 seconds", "20 millis")
-      assert.isAtMost(asked.length, 100)
-      assert.isAtLeast(asked.length, 80)
+      assert.isAtMost(asked.length, 200)
+      assert.isAtLeast(asked.length, 160)
       yield* Fiber.interrupt(fiber)
     }).pipe(Effect.provide(layer))
   })
@@ -161,7 +162,7 @@ describe("QueryTaskPoller", () => {
       const ids = Array.from({ length: 1000 }, (_, index) => `task-${index}`)
       const fiber = yield* Effect.forkChild(Effect.forEach(ids, (id) => wait(id), { concurrency: "unbounded" }))
       yield* pass("150 millis")
-      for (let count = 1; count <= 10; count++) {
+      for (let count = 2; count <= 10; count += 2) {
         assert.strictEqual(asked.length, count)
         yield* pass("100 millis")
       }
@@ -486,5 +487,112 @@ describe("QueryTaskPoller", () => {
       assert.isTrue(asked.slice(before).every((ids) => ids.length === 2))
       yield* Fiber.interruptAll([old, young])
     }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("asks about others while one request gets no answer", () => {
+    const { asked, layer } = poller((ids) => (ids.includes("stuck") ? Effect.never : all(ids, complete)))
+    return Effect.gen(function* () {
+      const stuck = yield* Effect.forkChild(wait("stuck"))
+      yield* pass("1 second")
+      const { millis } = yield* timed(wait("other"))
+      assert.isAtMost(millis, 200)
+      assert.strictEqual(asked.filter((ids) => ids.includes("stuck")).length, 1)
+      yield* Fiber.interrupt(stuck)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("asks nothing more when a thousand waiters are interrupted", () => {
+    const { asked, layer } = poller(
+      (ids) => Effect.delay(Effect.succeed(all(ids, { status: "running" })), "50 millis"),
+      {
+        pollRequestsPerSecond: 1e6
+      }
+    )
+    return Effect.gen(function* () {
+      const ids = Array.from({ length: 1000 }, (_, index) => `task-${index}`)
+      const fiber = yield* Effect.forkChild(Effect.forEach(ids, (id) => wait(id), { concurrency: "unbounded" }))
+      yield* pass("120 millis")
+      yield* Fiber.interrupt(fiber)
+      const before = asked.length
+      yield* pass("1 minute", "1 second")
+      assert.strictEqual(asked.length, before)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("spends its budget, and no more, on finding an id that Looker refuses", () => {
+    const { asked, layer } = poller(
+      (ids) =>
+        ids.includes("bad")
+          ? Effect.fail(new LookerError.NotFound({ message: "no" }))
+          : all(ids, { status: "running" }),
+      { pollRequestsPerSecond: 10 }
+    )
+    return Effect.gen(function* () {
+      const ids = ["bad", ...Array.from({ length: 99 }, (_, index) => `task-${index}`)]
+      const fiber = yield* Effect.forkChild(
+        Effect.forEach(ids, (id) => Effect.result(wait(id)), { concurrency: "unbounded" })
+      )
+      const error = yield* runOut(Effect.flip(wait("bad")))
+      assert.strictEqual(error._tag, "NotFound")
+      const before = asked.length
+      yield* pass("10 seconds")
+      assert.isAtMost(asked.length - before, 101)
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("takes one odd answer for passing, and fails with it when it stays", () => {
+    const odd = new LookerError.UnexpectedResponse({ message: "a login page" })
+    const once = poller((ids, request) => (request === 1 ? Effect.fail(odd) : all(ids, complete)))
+    const always = poller(() => Effect.fail(odd))
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* runOut(Effect.provide(wait("a"), once.layer))).taskId, "a")
+      assert.strictEqual(
+        (yield* runOut(Effect.flip(Effect.provide(wait("a"), always.layer))))._tag,
+        "UnexpectedResponse"
+      )
+    })
+  })
+
+  it.effect("hands the defect of a schedule to those who wait, and goes on", () => {
+    let steps = 0
+    const dying = Schedule.forever.pipe(
+      Schedule.modifyDelay(() => (++steps === 2 ? Effect.die(new Error("bug")) : Effect.succeed("1 second")))
+    )
+    const { layer } = poller((ids, request) => all(ids, request < 2 ? { status: "running" } : complete), {
+      poll: dying
+    })
+    return Effect.gen(function* () {
+      assert.isTrue(Exit.hasDies(yield* runOut(Effect.exit(wait("a")))))
+      assert.strictEqual((yield* runOut(wait("b"))).taskId, "b")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("fails with PollingTimeout at once on a schedule without a step, and rests", () => {
+    const { asked, layer } = poller((ids) => all(ids, complete), { poll: Schedule.recurs(0) })
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* runOut(Effect.flip(wait("a"))))._tag, "PollingTimeout")
+      yield* pass("1 minute", "1 second")
+      assert.strictEqual(asked.length, 0)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("is not held up by a clock that has been set back", () => {
+    const { layer } = poller((ids) => all(ids, complete))
+    return Effect.gen(function* () {
+      yield* TestClock.adjust("5 hours")
+      yield* runOut(wait("a"))
+      yield* TestClock.setTime(0)
+      const { millis } = yield* timed(wait("b"))
+      assert.isAtMost(millis, 200)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("interrupts who comes when its scope is closed", () => {
+    const { layer } = poller((ids) => all(ids, complete))
+    return Effect.gen(function* () {
+      const closed = yield* Effect.provide(QueryTaskPoller.QueryTaskPoller, layer)
+      assert.isTrue(Exit.hasInterrupts(yield* runOut(Effect.exit(Effect.scoped(Effect.asVoid(closed.wait("a")))))))
+    })
   })
 })

@@ -16,12 +16,12 @@ import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import { LookerApi, Repeatable } from "../api/LookerApi.ts"
+import { LookerApi, queryTask, queryTaskMultiResults, Repeatable } from "../api/LookerApi.ts"
 import type { Settings } from "../LookerConfig.ts"
 import * as LookerError from "../LookerError.ts"
 import type { Policy } from "../LookerPolicy.ts"
 import * as answer from "./answer.ts"
-import type { Gate } from "./gate.ts"
+import type { Gate, Kind } from "./gate.ts"
 
 /** The client generated from the contract; its HTTP client already fails with the library's errors. */
 export type Client = HttpApiClient.ForApi<typeof LookerApi, LookerError.HttpError>
@@ -108,6 +108,36 @@ const understand = (error: RawError, exchange: Exchange): Effect.Effect<never, L
     : answer.fromUndecodable(exchange.response, error.message)
 }
 
+/** Whether the request of a call has left and its answer has not come. */
+export interface Departure {
+  underWay: boolean
+}
+
+/** For a caller who has to know whether something may have begun in Looker when he stops waiting for it. */
+export const CurrentDeparture = Context.Reference<Departure>("effect-looker/internal/Departure", {
+  defaultValue: () => ({ underWay: false })
+})
+
+const departing = <A, E>(send: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.withFiber((fiber) => {
+    const departure = fiber.getRef(CurrentDeparture)
+    departure.underWay = true
+    return Effect.onExit(send, () =>
+      Effect.sync(() => {
+        departure.underWay = false
+      })
+    )
+  })
+
+const polls: ReadonlySet<string> = new Set([queryTask.identifier, queryTaskMultiResults.identifier])
+
+/** What an endpoint is to the gate. What ends something, a kill or a logout, does not wait at it. */
+const kindOf = (endpoint: HttpApiEndpoint.Top): Kind | undefined => {
+  if (endpoint.method === "DELETE") return undefined
+  if (endpoint.method === "POST") return "submission"
+  return polls.has(endpoint.identifier) ? "poll" : "urgent"
+}
+
 /** Where a call takes its token from, and where it says that one was refused. */
 interface Tokens {
   readonly token: Effect.Effect<Redacted.Redacted, LookerError.HttpError>
@@ -138,11 +168,11 @@ export const make = Effect.fnUntraced(function* (options: {
       (error._tag === "LookerUnavailable" && error.reached === "no"))
 
   const call = <A>(endpoint: HttpApiEndpoint.Top, use: (client: Client) => Effect.Effect<A, RawError>) => {
-    const kind = endpoint.method === "POST" ? "submission" : "poll"
+    const kind = kindOf(endpoint)
     const send = (token?: Redacted.Redacted) => {
       const attempt = Effect.suspend(() => {
         const exchange: Exchange = { token }
-        return use(client).pipe(
+        return departing(use(client)).pipe(
           Effect.catch((error) => understand(error, exchange)),
           Effect.provideService(Exchange, exchange),
           Effect.timeoutOrElse({
@@ -152,7 +182,7 @@ export const make = Effect.fnUntraced(function* (options: {
         )
       })
       // The time at the gate is not the request's.
-      return Effect.retry(gate(kind, attempt), {
+      return Effect.retry(kind === undefined ? attempt : gate(kind, attempt), {
         schedule: retry,
         while: (error) => mayRepeat(endpoint, error)
       })

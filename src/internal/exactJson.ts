@@ -1,11 +1,12 @@
 /**
- * JSON whose numbers a double cannot hold exactly are given as their text.
+ * JSON.parse that gives a number it cannot hold exactly as its text.
  *
  * Looker writes BIGINT and DECIMAL columns as bare JSON numbers; a double holds about 16 digits of them. The long numbers are found and
  * quoted before the text is parsed: a reviver with source access takes several times as long, and not every runtime has it.
  */
 
-/** A number long enough, behind what comes before a value. Shorter ones always fit a double. */
+/** A number with more digits than a double is sure to hold, behind what comes before a value. */
+const longNumber = /[:,[]\s*-?[\d.]{16}/
 const longNumbers = /([:,[]\s*)(-?[\d.]{16}[\d.eE+-]*)/g
 
 const digitsOf = (text: string): string =>
@@ -22,69 +23,36 @@ const isExact = (source: string): boolean => {
 }
 
 const BACKSLASH = 92
-const numberCharacters = "0123456789.eE+-"
-const whitespace = " \n\r\t"
 
-/** Puts the long numbers of a JSON text into quotes, also of one that comes in pieces. */
-export class LongNumbers {
-  private inside = false
-  private held = ""
-
-  /** The next piece, without the end of it where a number may go on. */
-  feed(piece: string): string {
-    const text = this.held + piece
-    let end = text.length
-    while (end > 0 && numberCharacters.includes(text.charAt(end - 1))) end--
-    while (end > 0 && whitespace.includes(text.charAt(end - 1))) end--
-    // What is before the number belongs to it, and a quote must not be parted from its backslashes.
-    if (end > 0) end--
-    while (end > 0 && text.charCodeAt(end - 1) === BACKSLASH) end--
-    this.held = text.slice(end)
-    return this.quote(text.slice(0, end))
-  }
-
-  /** What `feed` has held back. */
-  end(): string {
-    const { held } = this
-    this.held = ""
-    return this.quote(held)
-  }
-
-  private quote(text: string): string {
-    let quoted = ""
-    let copied = 0
-    let scanned = 0
-    for (const match of text.matchAll(longNumbers)) {
-      const [, before = "", source = ""] = match
-      if (isExact(source)) continue
-      const start = match.index + before.length
-      this.followQuotes(text, scanned, start)
-      scanned = start
-      if (this.inside) continue
-      quoted += `${text.slice(copied, start)}"${source}"`
-      copied = start + source.length
+/** Tells of ever later places of a text whether they are inside a string. */
+const makeInsideString = (text: string) => {
+  let inside = false
+  let next = text.indexOf('"')
+  return (place: number): boolean => {
+    while (next !== -1 && next < place) {
+      let first = next
+      while (inside && text.charCodeAt(first - 1) === BACKSLASH) first--
+      if ((next - first) % 2 === 0) inside = !inside
+      next = text.indexOf('"', next + 1)
     }
-    this.followQuotes(text, scanned, text.length)
-    return copied === 0 ? text : quoted + text.slice(copied)
+    return inside
   }
+}
 
-  /** Keeps up with whether the text is inside a string. */
-  private followQuotes(text: string, from: number, to: number): void {
-    let inside = this.inside
-    for (let at = text.indexOf('"', from); at !== -1 && at < to; at = text.indexOf('"', at + 1)) {
-      if (inside && text.charCodeAt(at - 1) === BACKSLASH) {
-        let first = at - 1
-        while (text.charCodeAt(first - 1) === BACKSLASH) first--
-        if ((at - first) % 2 === 1) continue
-      }
-      inside = !inside
-    }
-    this.inside = inside
+const withQuotedNumbers = (text: string): string => {
+  const isInsideString = makeInsideString(text)
+  let quoted = ""
+  let copied = 0
+  for (const match of text.matchAll(longNumbers)) {
+    const [, before = "", source = ""] = match
+    const start = match.index + before.length
+    if (isExact(source) || isInsideString(start)) continue
+    quoted += `${text.slice(copied, start)}"${source}"`
+    copied = start + source.length
   }
+  return quoted + text.slice(copied)
 }
 
 /** Throws a SyntaxError as JSON.parse does. */
-export const parse = (text: string): unknown => {
-  const numbers = new LongNumbers()
-  return JSON.parse(text.search(longNumbers) === -1 ? text : numbers.feed(text) + numbers.end()) as unknown
-}
+export const parse = (text: string): unknown =>
+  JSON.parse(longNumber.test(text) ? withQuotedNumbers(text) : text) as unknown

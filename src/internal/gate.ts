@@ -11,15 +11,22 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
+import { elapsedMillis } from "./elapsed.ts"
 
-/** Sends when it may. A poll waits for its time alone, and overtakes submissions that wait for it, too. */
-export type Gate<E> = <A>(kind: "poll" | "submission", send: Effect.Effect<A, E>) => Effect.Effect<A, E>
+/**
+ * What a request is for: a `submission` creates something, a `poll` asks again what was asked before, and what is `urgent` (the rows of a
+ * finished task) is neither. They go in the order urgent, poll, submission.
+ */
+export type Kind = "urgent" | "poll" | "submission"
+
+/** Sends when it may. */
+export type Gate<E> = <A>(kind: Kind, send: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
 export interface Options<E> {
   /** Submissions at a time, at most. */
   readonly concurrency: number
   /** How long a server wants no requests, if that is what the error says; zero if it does not say how long. */
-  readonly refusal: (error: E, now: number) => Duration.Duration | undefined
+  readonly refusal: (error: E) => Duration.Duration | undefined
 }
 
 /** Submissions at a time before anything is known: an unknown limit refuses few more than these at once. */
@@ -35,6 +42,9 @@ const unlimitedPace = 1000
 /** By how much the pace grows in a second without refusals. */
 const growth = 1.05
 
+/** Once there is a pace, polls take this part of it: what they take, nothing else can. */
+const partOfPolls = 0.02
+
 /** What was taken before a silence of this many milliseconds says nothing about the pace. */
 const silence = 5000
 
@@ -48,11 +58,12 @@ export const make = Effect.fnUntraced(function* <E>(
 ): Effect.fn.Return<Gate<E>, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const blocked = yield* Latch.make()
-  const queues: { readonly [Kind in "poll" | "submission"]: Array<Waiter> } = { poll: [], submission: [] }
+  const queues: { readonly [_ in Kind]: Array<Waiter> } = { urgent: [], poll: [], submission: [] }
   let underWay = 0
   let atATime = Math.min(cautious, options.concurrency)
   let pausedUntil = 0
   let nextAt = 0
+  let nextPollAt = 0
   let pace = Number.POSITIVE_INFINITY
   let paceSince = 0
   let taken = 0
@@ -67,21 +78,32 @@ export const make = Effect.fnUntraced(function* <E>(
     return 1000 / grown
   }
 
+  /** Who goes next, and when. */
+  const next = (now: number): { readonly kind: Kind; readonly at: number } | undefined => {
+    const at = Math.max(pausedUntil, nextAt)
+    if (queues.urgent.length > 0) return { kind: "urgent", at }
+    const pollAt = Math.max(at, nextPollAt)
+    const isPoll = queues.poll.length > 0
+    if (isPoll && pollAt <= now) return { kind: "poll", at: pollAt }
+    if (queues.submission.length > 0 && underWay < Math.floor(atATime)) return { kind: "submission", at }
+    return isPoll ? { kind: "poll", at: pollAt } : undefined
+  }
+
   /** Lets out whoever may go. When somebody has to wait for a time, `blocked` is open, and the clock is watched. */
   const letOut = () => {
-    const now = clock.currentTimeMillisUnsafe()
+    const now = elapsedMillis(clock)
     while (true) {
-      const kind = queues.poll.length > 0 ? "poll" : "submission"
-      const [waiter] = queues[kind]
-      if (waiter === undefined || (kind === "submission" && underWay >= Math.floor(atATime))) return
-      if (Math.max(pausedUntil, nextAt) > now) {
+      const going = next(now)
+      if (going === undefined) return
+      if (going.at > now) {
         blocked.openUnsafe()
         return
       }
-      queues[kind].shift()
+      const { kind } = going
       if (kind === "submission") underWay++
       nextAt = Math.max(now, nextAt) + spacing(now)
-      waiter.enter()
+      if (kind === "poll") nextPollAt = now + spacing(now) / partOfPolls
+      queues[kind].shift()?.enter()
     }
   }
 
@@ -89,39 +111,14 @@ export const make = Effect.fnUntraced(function* <E>(
     while (true) {
       yield* blocked.await
       blocked.closeUnsafe()
-      yield* Effect.sleep(Math.ceil(Math.max(pausedUntil, nextAt) - clock.currentTimeMillisUnsafe()))
+      const now = elapsedMillis(clock)
+      yield* Effect.sleep(Math.ceil((next(now)?.at ?? now) - now))
       letOut()
     }
   })
   yield* Effect.forkScoped(watchClock)
 
-  const leave = (kind: "poll" | "submission") => {
-    if (kind === "submission") underWay--
-    letOut()
-  }
-
-  const enter = (kind: "poll" | "submission") =>
-    Effect.suspend(() => {
-      const waiter: Waiter = { entered: false, enter: () => {} }
-      return Effect.callback<void>((resume) => {
-        waiter.enter = () => {
-          waiter.entered = true
-          resume(Effect.void)
-        }
-        queues[kind].push(waiter)
-        letOut()
-      }).pipe(
-        Effect.onInterrupt(() =>
-          Effect.sync(() => {
-            if (waiter.entered) leave(kind)
-            else queues[kind].splice(queues[kind].indexOf(waiter), 1)
-          })
-        )
-      )
-    })
-
-  const wasTaken = () => {
-    const now = clock.currentTimeMillisUnsafe()
+  const wasTaken = (now: number) => {
     if (now - lastTaken > silence) {
       taken = 0
       takenSince = now
@@ -131,8 +128,7 @@ export const make = Effect.fnUntraced(function* <E>(
     atATime = Math.min(options.concurrency, atATime + 1 / atATime)
   }
 
-  const wasRefused = (wish: Duration.Duration) => {
-    const now = clock.currentTimeMillisUnsafe()
+  const wasRefused = (now: number, wish: Duration.Duration) => {
     const pause = Math.max(shortestPause, Duration.toMillis(wish))
     // Those that were on their way when the first was refused are refused, too, and say nothing new.
     if (now >= pausedUntil) {
@@ -145,26 +141,39 @@ export const make = Effect.fnUntraced(function* <E>(
   }
 
   const learn = (exit: Exit.Exit<unknown, E>) => {
+    const now = elapsedMillis(clock)
+    if (Exit.isSuccess(exit)) return wasTaken(now)
     const error = Exit.findErrorOption(exit)
-    if (error._tag === "None") {
-      if (Exit.isSuccess(exit)) wasTaken()
-      return
-    }
-    const wish = options.refusal(error.value, clock.currentTimeMillisUnsafe())
-    if (wish === undefined) wasTaken()
-    else wasRefused(wish)
+    if (error._tag === "None") return
+    const wish = options.refusal(error.value)
+    if (wish === undefined) wasTaken(now)
+    else wasRefused(now, wish)
   }
 
   return (kind, send) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.andThen(
-        restore(enter(kind)),
-        Effect.onExit(restore(send), (exit) =>
-          Effect.sync(() => {
-            learn(exit)
-            leave(kind)
-          })
-        )
+    Effect.suspend(() => {
+      const waiter: Waiter = { entered: false, enter: () => {} }
+      const queue = queues[kind]
+      const entering = Effect.callback<void>((resume) => {
+        waiter.enter = () => {
+          waiter.entered = true
+          resume(Effect.void)
+        }
+        queue.push(waiter)
+        letOut()
+      })
+      // One frame around the waiting and the sending: an interruption between the two must not keep the place.
+      return Effect.onExit(Effect.andThen(entering, send), (exit) =>
+        Effect.sync(() => {
+          if (!waiter.entered) {
+            const place = queue.indexOf(waiter)
+            if (place !== -1) queue.splice(place, 1)
+            return
+          }
+          learn(exit)
+          if (kind === "submission") underWay--
+          letOut()
+        })
       )
-    )
+    })
 })

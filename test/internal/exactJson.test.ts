@@ -42,25 +42,6 @@ describe("exactJson", () => {
     }
   })
 
-  it.prop(
-    "reads a text in pieces as it reads the whole",
-    [
-      Schema.Array(Schema.Union([Schema.BigInt, Schema.String, Schema.Finite])),
-      Schema.NonEmptyArray(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 })))
-    ],
-    ([values, sizes]) => {
-      const text = `[${values.map((value) => (typeof value === "bigint" ? String(value * 1_000_000_000n + 1n) : JSON.stringify(value))).join()}]`
-      const numbers = new exactJson.LongNumbers()
-      let read = ""
-      for (let at = 0, index = 0; at < text.length; index++) {
-        const size = sizes[index % sizes.length] ?? 1
-        read += numbers.feed(text.slice(at, at + size))
-        at += size
-      }
-      assert.deepStrictEqual(JSON.parse(read + numbers.end()), exactJson.parse(text))
-    }
-  )
-
   it.prop("loses no integer", [Schema.BigInt], ([value]) => {
     const [read] = exactJson.parse(`[${value}]`) as [number | string]
     assert.strictEqual(BigInt(read), value)

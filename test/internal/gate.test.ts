@@ -107,4 +107,25 @@ describe("gate", () => {
       assert.isAtMost(millis, 500)
     })
   )
+
+  it.effect("loses no place and nobody, at whatever moment a request is interrupted", () =>
+    Effect.gen(function* () {
+      const pass1 = yield* open(2)
+      for (let steps = 0; steps < 30; steps++) {
+        const fiber = yield* Effect.forkChild(pass1("submission", Effect.yieldNow))
+        for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(fiber)
+      }
+      yield* Effect.all([pass1("submission", Effect.void), pass1("submission", Effect.void)], { concurrency: 2 })
+      const holders = yield* Effect.forkChild(
+        Effect.all([pass1("submission", Effect.never), pass1("submission", Effect.never)], { concurrency: 2 })
+      )
+      yield* pass("10 millis")
+      const waiting = yield* Effect.forkChild(pass1("submission", Effect.succeed("through")))
+      const never = yield* Effect.forkChild(pass1("submission", Effect.never))
+      yield* Fiber.interrupt(never)
+      yield* Fiber.interrupt(holders)
+      assert.strictEqual(yield* Fiber.join(waiting), "through")
+    })
+  )
 })

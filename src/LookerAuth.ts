@@ -78,8 +78,8 @@ export const make = Effect.gen(function* () {
 
   const login = Effect.suspend(() => {
     current = undefined
-    return call(LookerApi.login, (client) =>
-      client.ApiAuth.login({ payload: { client_id: clientId, client_secret: Redacted.value(clientSecret) } })
+    return call(LookerApi.login, (send) =>
+      send({ payload: { client_id: clientId, client_secret: Redacted.value(clientSecret) } })
     )
   }).pipe(
     Effect.map(({ access_token, expires_in }) => {
@@ -108,7 +108,7 @@ export const make = Effect.gen(function* () {
     if (current === undefined) return Effect.void
     const tokens = { token: Effect.succeed(current), invalidate: () => Effect.void }
     return caller.make({ httpClient, settings, policy, tokens }).pipe(
-      Effect.flatMap((call) => call(LookerApi.logout, (client) => client.ApiAuth.logout({}))),
+      Effect.flatMap((call) => call(LookerApi.logout, (send) => send({}))),
       Effect.timeout(policy.cleanupTimeout),
       Effect.ignore,
       Effect.withSpan("LookerAuth.logout")

@@ -31,7 +31,7 @@ import { LookerPolicy } from "./LookerPolicy.ts"
  * **Example**
  *
  * ```ts
- * const user = LookerHttp.LookerHttp.use((http) => http.call(LookerApi.me, (client) => client.User.me({ query: {} })))
+ * const user = LookerHttp.LookerHttp.use((http) => http.call(LookerApi.me, (send) => send({ query: {} })))
  * ```
  *
  * @category services

@@ -46,21 +46,15 @@ export const make = Effect.gen(function* () {
   const { call } = yield* LookerHttp
 
   const createQuery = Effect.fn("Queries.createQuery")((query: Query.QueryInput, options: Options = {}) =>
-    call(LookerApi.createQuery, (client) =>
-      client.Query.create_query({ payload: Query.toInput(query), query: { fields: options.fields } })
-    )
+    call(LookerApi.createQuery, (send) => send({ payload: Query.toInput(query), query: { fields: options.fields } }))
   )
 
   const query = Effect.fn("Queries.query")((queryId: string, options: Options = {}) =>
-    call(LookerApi.query, (client) =>
-      client.Query.query({ params: { query_id: queryId }, query: { fields: options.fields } })
-    )
+    call(LookerApi.query, (send) => send({ params: { query_id: queryId }, query: { fields: options.fields } }))
   )
 
   const queryForSlug = Effect.fn("Queries.queryForSlug")((slug: string, options: Options = {}) =>
-    call(LookerApi.queryForSlug, (client) =>
-      client.Query.query_for_slug({ params: { slug }, query: { fields: options.fields } })
-    )
+    call(LookerApi.queryForSlug, (send) => send({ params: { slug }, query: { fields: options.fields } }))
   )
 
   return Queries.of({ createQuery, query, queryForSlug })

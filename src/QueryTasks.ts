@@ -15,7 +15,7 @@ import * as LookerApi from "./api/LookerApi.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { RunningQuery } from "./domain/RunningQuery.ts"
 import * as answer from "./internal/answer.ts"
-import type { Client } from "./internal/caller.ts"
+import type { Send } from "./internal/caller.ts"
 import * as exactJson from "./internal/exactJson.ts"
 import { JsonScanner } from "./internal/jsonScanner.ts"
 import * as LookerError from "./LookerError.ts"
@@ -103,19 +103,19 @@ export const make = Effect.gen(function* () {
 
   const createQueryTask = Effect.fn("QueryTasks.createQueryTask")(
     (task: QueryTask.CreateQueryTask, params: QueryTask.CreateQueryTaskParams = {}) =>
-      call(LookerApi.createQueryTask, (client) => client.Query.create_query_task({ payload: task, query: params }))
+      call(LookerApi.createQueryTask, (send) => send({ payload: task, query: params }))
   )
 
   const queryTask = Effect.fn("QueryTasks.queryTask")(
     (taskId: string, options: { readonly fields?: string | undefined } = {}) =>
-      call(LookerApi.queryTask, (client) =>
-        client.Query.query_task({ params: { query_task_id: taskId }, query: { fields: options.fields } })
+      call(LookerApi.queryTask, (send) =>
+        send({ params: { query_task_id: taskId }, query: { fields: options.fields } })
       )
   )
 
-  const askMultiResults = (taskIds: ReadonlyArray<string>) => (client: Client) =>
+  const askMultiResults = (taskIds: ReadonlyArray<string>) => (send: Send<typeof LookerApi.queryTaskMultiResults>) =>
     Effect.map(
-      client.Query.query_task_multi_results({
+      send({
         query: { query_task_ids: [...new Set(taskIds)] },
         responseMode: "response-only"
       }),
@@ -125,8 +125,8 @@ export const make = Effect.gen(function* () {
   const queryTaskMultiResults = Effect.fn("QueryTasks.queryTaskMultiResults")((taskIds: ReadonlyArray<string>) =>
     taskIds.length === 0
       ? Effect.succeed({})
-      : call(LookerApi.queryTaskMultiResults, (client) =>
-          Effect.flatMap(askMultiResults(taskIds)(client), Stream.runCollect)
+      : call(LookerApi.queryTaskMultiResults, (send) =>
+          Effect.flatMap(askMultiResults(taskIds)(send), Stream.runCollect)
         ).pipe(
           Effect.map((parts) =>
             Object.fromEntries(parts.flatMap((part) => (part._tag === "Entry" ? [[part.taskId, part.entry]] : [])))
@@ -142,16 +142,16 @@ export const make = Effect.gen(function* () {
         )
 
   const queryTaskResults = Effect.fn("QueryTasks.queryTaskResults")((taskId: string) =>
-    call(LookerApi.queryTaskResults, (client) =>
-      client.Query.query_task_results({ params: { query_task_id: taskId }, responseMode: "response-only" })
+    call(LookerApi.queryTaskResults, (send) =>
+      send({ params: { query_task_id: taskId }, responseMode: "response-only" })
     ).pipe(Effect.map((response) => resultBody(response, taskId, timeout)))
   )
 
   const killQuery = Effect.fn("QueryTasks.killQuery")((taskId: string) =>
-    call(LookerApi.killQuery, (client) => client.Query.kill_query({ params: { query_task_id: taskId } }))
+    call(LookerApi.killQuery, (send) => send({ params: { query_task_id: taskId } }))
   )
 
-  const allRunningQueries = call(LookerApi.allRunningQueries, (client) => client.Query.all_running_queries({})).pipe(
+  const allRunningQueries = call(LookerApi.allRunningQueries, (send) => send({})).pipe(
     Effect.withSpan("QueryTasks.allRunningQueries")
   )
 

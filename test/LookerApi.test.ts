@@ -22,20 +22,20 @@ const table: Readonly<Record<string, Row>> = {
     success: [200],
     errors: [400, 404, 429],
     call: LookerHttp.LookerHttp.use(({ call }) =>
-      call(LookerApi.login, (client) => client.ApiAuth.login({ payload: { client_id: "i", client_secret: "s" } }))
+      call(LookerApi.login, (send) => send({ payload: { client_id: "i", client_secret: "s" } }))
     )
   },
   logout: {
     endpoint: "DELETE /logout",
     success: [204],
     errors: common,
-    call: LookerHttp.LookerHttp.use(({ call }) => call(LookerApi.logout, (client) => client.ApiAuth.logout({})))
+    call: LookerHttp.LookerHttp.use(({ call }) => call(LookerApi.logout, (send) => send({})))
   },
   me: {
     endpoint: "GET /user",
     success: [200],
     errors: [401, 404, 429],
-    call: LookerHttp.LookerHttp.use(({ call }) => call(LookerApi.me, (client) => client.User.me({ query: {} })))
+    call: LookerHttp.LookerHttp.use(({ call }) => call(LookerApi.me, (send) => send({ query: {} })))
   },
   create_query: {
     endpoint: "POST /queries",

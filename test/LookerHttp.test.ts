@@ -241,7 +241,7 @@ describe("a request", () => {
     const stub = StubLooker.inProcess(always({ json: { id: 5, display_name: "A. User", a_new_key: true } }))
     return Effect.gen(function* () {
       const user = yield* LookerHttp.LookerHttp.use((http) =>
-        http.call(LookerApi.me, (client) => client.User.me({ query: { fields: "id" } }))
+        http.call(LookerApi.me, (send) => send({ query: { fields: "id" } }))
       )
       assert.strictEqual(user.id, "5")
       assert.strictEqual(user.a_new_key, true)

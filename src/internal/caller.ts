@@ -23,9 +23,6 @@ import type { Policy } from "../LookerPolicy.ts"
 import * as answer from "./answer.ts"
 import type { Gate, Kind } from "./gate.ts"
 
-/** The client generated from the contract; its HTTP client already fails with the library's errors. */
-export type Client = HttpApiClient.ForApi<typeof LookerApi, LookerError.HttpError>
-
 /** An HTTP client that fails with the library's errors. */
 export type BoundClient = HttpClient.HttpClient.With<LookerError.HttpError>
 
@@ -37,13 +34,20 @@ export type EndpointError<Endpoint extends HttpApiEndpoint.ConstraintRequest> =
 /** What a generated method can fail with, before it is narrowed. */
 type RawError = LookerError.HttpError | HttpClientError.HttpClientError | Schema.SchemaError
 
+/** The request of one endpoint, as the generated client makes it. */
+export type Send<Endpoint extends HttpApiEndpoint.ConstraintRequest> = HttpApiClient.Client.Method<
+  Endpoint,
+  LookerError.HttpError,
+  never
+>
+
 /**
- * Calls one endpoint. `use` makes the request with the generated client; what it takes longer than the timeout, or fails with and
- * the policy retries, is handled here.
+ * Calls one endpoint. `use` sends the request; what it takes longer than the timeout, or fails with and the policy retries, is handled
+ * here.
  */
 export type Caller = <Endpoint extends HttpApiEndpoint.ConstraintRequest, A>(
   endpoint: Endpoint,
-  use: (client: Client) => Effect.Effect<A, RawError>
+  use: (send: Send<Endpoint>) => Effect.Effect<A, RawError>
 ) => Effect.Effect<A, EndpointError<Endpoint>>
 
 /** The request that runs on this fiber: the token it goes with, and for errors about them, itself and its answer. */
@@ -154,7 +158,10 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly gate?: Gate<LookerError.HttpError>
 }): Effect.fn.Return<Caller> {
   const { gate = (_kind, send) => send, policy, settings, tokens } = options
-  const client: Client = yield* HttpApiClient.makeWith(LookerApi, { httpClient: options.httpClient })
+  const client: { readonly [group: string]: object } = yield* HttpApiClient.makeWith(LookerApi, {
+    httpClient: options.httpClient
+  })
+  const methods = new Map(Object.values(client).flatMap((group) => Object.entries(group)))
   const declared = declaredStatuses()
   const retry = Schedule.tap(policy.retry, ({ duration, input }) =>
     Effect.logDebug(`${input.name}: ${input.message}. Again in ${Duration.format(duration)}`)
@@ -167,12 +174,12 @@ export const make = Effect.fnUntraced(function* (options: {
       error._tag === "TooManyRequests" ||
       (error._tag === "LookerUnavailable" && error.reached === "no"))
 
-  const call = <A>(endpoint: HttpApiEndpoint.Top, use: (client: Client) => Effect.Effect<A, RawError>) => {
+  const call = <A>(endpoint: HttpApiEndpoint.Top, use: (send: unknown) => Effect.Effect<A, RawError>) => {
     const kind = kindOf(endpoint)
     const send = (token?: Redacted.Redacted) => {
       const attempt = Effect.suspend(() => {
         const exchange: Exchange = { token }
-        return departing(use(client)).pipe(
+        return departing(use(methods.get(endpoint.identifier))).pipe(
           Effect.catch((error) => understand(error, exchange)),
           Effect.provideService(Exchange, exchange),
           Effect.timeoutOrElse({
@@ -206,5 +213,6 @@ export const make = Effect.fnUntraced(function* (options: {
     )
   }
 
+  // The generated client's types are by name, and these are by endpoint.
   return call as Caller
 })

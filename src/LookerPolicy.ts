@@ -78,7 +78,7 @@ export interface Options {
   readonly pollInterval?: Duration.Input
   /** The longest pause of the default `poll`. Default: 5 seconds. */
   readonly pollIntervalMax?: Duration.Input
-  /** Polls never exceed this, however many tasks are due. Default: 20. */
+  /** Polls never exceed this, however many tasks are due. Default: 25. */
   readonly pollRequestsPerSecond?: number
   /** Ids in one `multi_results` request, 1 to 250: 250 ids are an 8 kB request line, the usual limit. Default: 100. */
   readonly chunkSize?: number
@@ -191,7 +191,7 @@ export const make = Effect.fnUntraced(function* (
   if (!Number.isInteger(chunkSize) || chunkSize < 1 || chunkSize > 250) {
     return yield* refuse(`chunkSize is ${chunkSize}, and has to be a whole number from 1 to 250 (what a URL holds)`)
   }
-  const pollRequestsPerSecond = options.pollRequestsPerSecond ?? 20
+  const pollRequestsPerSecond = options.pollRequestsPerSecond ?? 25
   if (!(pollRequestsPerSecond > 0)) {
     return yield* refuse(`pollRequestsPerSecond is ${pollRequestsPerSecond}, and has to be more than zero`)
   }

@@ -145,7 +145,7 @@ describe("QueryTaskPoller", () => {
   })
 
   it.effect("keeps to the budget of requests per second, however many tasks wait", () => {
-    const { asked, layer } = poller((ids) => all(ids, { status: "running" }))
+    const { asked, layer } = poller((ids) => all(ids, { status: "running" }), { pollRequestsPerSecond: 20 })
     return Effect.gen(function* () {
       const ids = Array.from({ length: 1000 }, (_, index) => `task-${index}`)
       const fiber = yield* Effect.forkChild(Effect.forEach(ids, (id) => wait(id), { concurrency: "unbounded" }))
@@ -157,7 +157,7 @@ describe("QueryTaskPoller", () => {
   })
 
   it.effect("asks about many tasks bit by bit, and about each of them in turn", () => {
-    const { asked, layer } = poller((ids) => all(ids, { status: "running" }))
+    const { asked, layer } = poller((ids) => all(ids, { status: "running" }), { pollRequestsPerSecond: 20 })
     return Effect.gen(function* () {
       const ids = Array.from({ length: 1000 }, (_, index) => `task-${index}`)
       const fiber = yield* Effect.forkChild(Effect.forEach(ids, (id) => wait(id), { concurrency: "unbounded" }))

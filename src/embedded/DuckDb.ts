@@ -35,6 +35,14 @@ export class DatabaseError extends Data.TaggedError("DatabaseError")<{
 }> {}
 
 /**
+ * Why a statement fails that comes, or still runs, when the scope of the database closes.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const closing = new DatabaseError({ message: "the embedded Looker is closing", line: undefined })
+
+/**
  * @category models
  * @since 0.1.0
  */
@@ -116,10 +124,10 @@ export const make = (options: Options): Effect.Effect<DuckDb["Service"], Embedde
 
     // Closing during a statement would leave its promise pending for ever: whatever still runs is interrupted and awaited first.
     const running = new Map<DuckDBConnection, Promise<void>>()
-    const closing = { now: false }
+    let isClosing = false
     yield* Effect.addFinalizer(() =>
       Effect.promise(() => {
-        closing.now = true
+        isClosing = true
         const timer = setInterval(() => {
           for (const connection of running.keys()) connection.interrupt()
         }, interruptEvery)
@@ -130,9 +138,7 @@ export const make = (options: Options): Effect.Effect<DuckDb["Service"], Embedde
     const run = (sql: string) =>
       Effect.acquireUseRelease(
         Effect.suspend(() =>
-          closing.now
-            ? Effect.fail(new DatabaseError({ message: "the embedded Looker is closing", line: undefined }))
-            : Effect.tryPromise({ try: () => instance.connect(), catch: toError })
+          isClosing ? Effect.fail(closing) : Effect.tryPromise({ try: () => instance.connect(), catch: toError })
         ).pipe(
           Effect.map((connection) => {
             let done = () => {}
@@ -140,7 +146,7 @@ export const make = (options: Options): Effect.Effect<DuckDb["Service"], Embedde
             return { connection, done }
           })
         ),
-        ({ connection }) => statement(connection, sql),
+        ({ connection }) => Effect.mapError(statement(connection, sql), (error) => (isClosing ? closing : error)),
         ({ connection, done }) =>
           Effect.sync(() => {
             connection.closeSync()

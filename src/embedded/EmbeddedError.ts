@@ -6,7 +6,8 @@
 import * as Schema from "effect/Schema"
 
 /**
- * The data folder is missing, empty or holds a file that cannot be read, or the port is taken. `path` names the file or folder.
+ * The data folder is missing, empty or holds a file that cannot be read, an option is out of its range, or the port is taken. `path` names
+ * the file or folder.
  *
  * @category errors
  * @since 0.1.0

@@ -17,6 +17,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { LookerApi } from "../api/LookerApi.ts"
@@ -118,32 +119,57 @@ const credentialsOf = ({ clientId, clientSecret }: Options) => ({
 
 type Stores = DuckDb.DuckDb | QueryStore.QueryStore | TaskStore.TaskStore | Sessions.Sessions
 
-/** The database with the data in it, and what is known about queries, tasks and tokens. */
-const layerStores = (options: Options): Layer.Layer<Stores, EmbeddedError> => {
-  const concurrency = options.concurrency ?? 2
-  if (!Number.isInteger(concurrency) || concurrency < 1) {
-    const message = `concurrency is ${concurrency}, and has to be a whole number, 1 or more: no task would ever run`
-    return Layer.effectContext(Effect.fail(new EmbeddedError({ message })))
+interface Settings extends TaskStore.Options {
+  readonly tokenLife: Duration.Duration
+}
+
+/** The options that no type can check in full; {@link DuckDb} itself knows which `memoryLimit` it takes. */
+const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.fn.Return<Settings, EmbeddedError> {
+  const refuse = (name: string, value: unknown, needed: string) =>
+    new EmbeddedError({ message: `${name} is ${String(value)}, and has to be ${needed}` })
+  const lifeOf = (name: "tokenLife" | "resultLife" | "taskDelay", otherwise: Duration.Input) => {
+    const given = options[name] ?? otherwise
+    return Duration.fromInput(given).pipe(
+      Option.filter((life) => !Number.isNaN(given) && !Duration.isNegative(life)),
+      Effect.fromOption,
+      Effect.mapError(() => refuse(name, given, 'a length of time, such as "90 seconds" or a number of milliseconds'))
+    )
   }
+  const { concurrency = 2, port = 0 } = options
+  const tokenLife = yield* lifeOf("tokenLife", "1 hour")
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    return yield* refuse("concurrency", concurrency, "a whole number, 1 or more: no task would ever run")
+  }
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    return yield* refuse("port", port, "a whole number from 1 to 65535, or 0 for any free one")
+  }
+  if (!Duration.isFinite(tokenLife)) {
+    return yield* refuse("tokenLife", options.tokenLife, "finite: a login says how many seconds its token works")
+  }
+  return {
+    concurrency,
+    resultLife: yield* lifeOf("resultLife", "1 hour"),
+    taskDelay: yield* lifeOf("taskDelay", 0),
+    tokenLife
+  }
+})
+
+/** The database with the data in it, and what is known about queries, tasks and tokens. */
+const layerStores = Effect.fnUntraced(function* (
+  options: ServerOptions
+): Effect.fn.Return<Layer.Layer<Stores, EmbeddedError>, EmbeddedError> {
+  const settings = yield* settingsOf(options)
   const queries = Layer.unwrap(
     Effect.gen(function* () {
       const database = yield* DuckDb.DuckDb
       return QueryStore.layer(yield* DataFolder.load(database, options.data, options.model ?? "embedded"))
     })
   )
-  const tasks = TaskStore.layer({
-    concurrency,
-    resultLife: Duration.fromInputUnsafe(options.resultLife ?? "1 hour"),
-    taskDelay: Duration.fromInputUnsafe(options.taskDelay ?? 0)
-  })
-  const sessions = Sessions.layer({
-    ...credentialsOf(options),
-    tokenLife: Duration.fromInputUnsafe(options.tokenLife ?? "1 hour")
-  })
-  return Layer.mergeAll(queries, tasks, sessions).pipe(
+  const sessions = Sessions.layer({ ...credentialsOf(options), tokenLife: settings.tokenLife })
+  return Layer.mergeAll(queries, TaskStore.layer(settings), sessions).pipe(
     Layer.provideMerge(DuckDb.layer({ memoryLimit: options.memoryLimit }))
   )
-}
+}, Layer.unwrap)
 
 /** The endpoints, over the stores. */
 const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.HttpRouter | Stores> =>

@@ -15,6 +15,7 @@ import * as HttpApiError from "effect/http-api/HttpApiError"
 import type * as Layer from "effect/Layer"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { documentationUrl } from "../api/WireError.ts"
+import * as DuckDb from "./DuckDb.ts"
 
 /** The largest request body that is read. */
 const maxBodySize = ByteSize.megabytes(10)
@@ -66,6 +67,7 @@ const undecodable = (request: HttpServerRequest.HttpServerRequest, error: HttpAp
 
 const fromCause = (request: HttpServerRequest.HttpServerRequest, cause: Cause.Cause<unknown>) => {
   const error = Cause.squash(cause)
+  if (error === DuckDb.closing) return reply(503, "The embedded Looker is closing.")
   if (error instanceof HttpApiError.HttpApiSchemaError && error.kind !== "Body" && error.kind !== "ResponseHeaders") {
     return undecodable(request, error)
   }

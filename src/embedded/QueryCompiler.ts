@@ -41,6 +41,9 @@ const defaultLimit = 500
 /** Suggests at most this many names. */
 const suggestions = 8
 
+/** A query may have any number of mistakes, and to look for names close to a wrong one takes time: the rest is counted. */
+const mostErrors = 10
+
 const distance = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {
@@ -54,7 +57,9 @@ const distance = (a: string, b: string): number => {
   return row[b.length] ?? 0
 }
 
-const closeTo = (name: string, names: ReadonlyArray<string>): string => {
+/** `told` is how many errors come before this one. */
+const closeTo = (name: string, names: ReadonlyArray<string>, told: number): string => {
+  if (told >= mostErrors) return ""
   const asked = name.slice(0, 100).toLowerCase()
   const close = names.filter((known) => distance(asked, known.toLowerCase()) <= Math.max(2, asked.length / 4))
   if (close.length > 0) return `Did you mean ${close.slice(0, suggestions).join(", ")}?`
@@ -65,13 +70,20 @@ const closeTo = (name: string, names: ReadonlyArray<string>): string => {
 const detail = (field: string, code: string, message: string): ValidationDetail => ({ field, code, message })
 
 /**
- * A 422 with everything that is wrong.
+ * A 422 with what is wrong: the first ten errors, and how many more there are.
  *
  * @category errors
  * @since 0.1.0
  */
-export const invalid = (errors: ReadonlyArray<ValidationDetail>): ValidationFailed =>
-  new ValidationFailed({ message: `Validation Failed: ${errors.map((error) => error.message).join(" ")}`, errors })
+export const invalid = (all: ReadonlyArray<ValidationDetail>): ValidationFailed => {
+  const next = all[mostErrors]
+  const more = `There are ${all.length - mostErrors} more errors.`
+  const errors = next === undefined ? all : [...all.slice(0, mostErrors), { ...next, code: "more", message: more }]
+  return new ValidationFailed({
+    message: `Validation Failed: ${errors.map((error) => error.message).join(" ")}`,
+    errors
+  })
+}
 
 const isSet = (value: unknown): boolean =>
   value !== undefined &&
@@ -99,8 +111,8 @@ const unsupported = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
   const timezone = query.query_timezone
   // Files have no time zone: their times are taken as they are, as UTC. Another zone would silently be wrong.
   const zone = isSet(timezone) && timezone !== "UTC" && timezone !== "Etc/UTC" ? ["query_timezone"] : []
-  const misspelt = unknown.map((key) =>
-    detail(key, "unknown", `A query has no ${JSON.stringify(key)}. ${closeTo(key, [...knownKeys])}`)
+  const misspelt = unknown.map((key, index) =>
+    detail(key, "unknown", `A query has no ${JSON.stringify(key)}. ${closeTo(key, [...knownKeys], index)}`)
   )
   const unable = [...set, ...zone].map((key) =>
     detail(
@@ -155,7 +167,7 @@ export const compile = (model: Model, query: QueryInput): Effect.Effect<Plan, Va
       errors.push(detail("model", "not_found", `Unknown model ${JSON.stringify(query.model)}. There is ${model.name}.`))
     }
     if (explore === undefined) {
-      const known = closeTo(query.view, [...model.explores.keys()])
+      const known = closeTo(query.view, [...model.explores.keys()], errors.length)
       errors.push(detail("view", "not_found", `Unknown explore ${JSON.stringify(query.view)}. ${known}`))
       return Effect.fail(invalid(errors))
     }
@@ -163,7 +175,7 @@ export const compile = (model: Model, query: QueryInput): Effect.Effect<Plan, Va
     const find = (name: string, where: string): Field | undefined => {
       const field = explore.fields.get(name)
       if (field === undefined) {
-        const known = closeTo(name, [...explore.fields.keys()])
+        const known = closeTo(name, [...explore.fields.keys()], errors.length)
         errors.push(detail(where, "not_found", `Unknown field ${JSON.stringify(name)}. ${known}`))
       }
       return field

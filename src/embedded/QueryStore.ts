@@ -57,6 +57,14 @@ const normalised = (input: QueryInput) => ({
   query_timezone: input.query_timezone ?? null
 })
 
+/** More levels than a stack may hold can be sent: bodies are compared, stored and sent back by recursion. */
+const mostLevels = 100
+
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1)))
+
 const sortedKeys = (_: string, value: unknown): unknown =>
   typeof value === "object" && value !== null && !Array.isArray(value)
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -102,6 +110,16 @@ export const make = (model: Model): QueryStore["Service"] => {
       return yield* QueryCompiler.invalid([{ field: "client_id", code: "invalid", message }])
     }
     const body = normalised(input)
+    const deep = Object.entries(body).filter(([, value]) => isDeeper(value, mostLevels))
+    if (deep.length > 0) {
+      return yield* QueryCompiler.invalid(
+        deep.map(([field]) => ({
+          field,
+          code: "invalid",
+          message: `${field} is nested more than ${mostLevels} levels deep.`
+        }))
+      )
+    }
     const key = JSON.stringify(body, sortedKeys)
     const known = byBody.get(key)
     if (known !== undefined) return known

@@ -72,7 +72,9 @@ export interface Task extends NewTask {
 /**
  * **Details**
  *
- * `get` finds the caller's own tasks only. `kill` waits until the database has let go of the statement.
+ * `get` finds the caller's own tasks only. The rows of a task live for `resultLife` after its end; then it is `expired` for as
+ * long, and then not found. A killed one is not found a `resultLife` after the kill. `kill` waits until the database has let go
+ * of the statement.
  *
  * @category services
  * @since 0.1.0
@@ -100,19 +102,23 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
     const slots = yield* Semaphore.make(options.concurrency)
     const tasks = new Map<string, Task>()
     const fibers = new Map<string, Fiber.Fiber<void>>()
+    const resultLife = Duration.toMillis(options.resultLife)
+    /** When what is left of an ended task goes, in this order: its rows a life after its end, all of it a life after that. */
+    const ends = new Map<string, number>()
 
-    const setState = (id: string, state: TaskStatus) =>
-      Effect.sync(() => {
-        const task = tasks.get(id)
-        // A kill is final: the query may have ended in the same moment.
-        if (task !== undefined && task.state.status !== "killed") tasks.set(id, { ...task, state })
-      })
+    const setState = (id: string, state: TaskStatus, now: number) => {
+      const task = tasks.get(id)
+      // A kill is final: the query may have ended in the same moment.
+      if (task === undefined || task.state.status === "killed") return
+      tasks.set(id, { ...task, state })
+      if (state.status !== "running") ends.set(id, now + resultLife)
+    }
 
     const drop = ({ table }: Task) => Effect.ignore(database.run(`DROP TABLE IF EXISTS ${table}`))
 
     const execute = Effect.fnUntraced(function* (task: Task) {
       const startedAt = yield* Clock.currentTimeMillis
-      yield* setState(task.id, { status: "running", startedAt })
+      setState(task.id, { status: "running", startedAt }, startedAt)
       yield* Effect.sleep(options.taskDelay)
       const state = yield* database.run(`CREATE TABLE ${task.table} AS\n${task.sql}`).pipe(
         Effect.andThen(database.run(`SELECT count(*) FROM ${task.table}`)),
@@ -122,23 +128,29 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
         })
       )
       const endedAt = yield* Clock.currentTimeMillis
-      yield* setState(task.id, { ...state, startedAt, endedAt })
+      setState(task.id, { ...state, startedAt, endedAt }, endedAt)
     })
 
     const run = (task: Task) =>
       execute(task).pipe(slots.withPermit, Effect.ensuring(Effect.sync(() => fibers.delete(task.id))))
 
-    const expire = Effect.fnUntraced(function* (task: Task) {
-      const { state } = task
-      if (state.status !== "complete" && state.status !== "error") return
+    const expire = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
-      if (state.endedAt + Duration.toMillis(options.resultLife) > now) return
-      yield* setState(task.id, { status: "expired" })
-      yield* drop(task)
-    })
+      for (const [id, end] of ends) {
+        if (end > now) return
+        ends.delete(id)
+        const task = tasks.get(id)
+        if (task?.state.status === "complete" || task?.state.status === "error") {
+          setState(id, { status: "expired" }, now)
+          yield* drop(task)
+        } else {
+          tasks.delete(id)
+        }
+      }
+    }).pipe(Effect.uninterruptible)
 
     const create = Effect.fn("TaskStore.create")(function* (task: NewTask) {
-      yield* Effect.forEach(tasks.values(), expire, { discard: true })
+      yield* expire
       const createdAt = yield* Clock.currentTimeMillis
       const id = yield* Effect.sync(() => randomBytes(16).toString("hex"))
       const added: Task = {
@@ -158,16 +170,16 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
     }, Effect.uninterruptible)
 
     const get = Effect.fnUntraced(function* (userId: string, id: string) {
+      yield* expire
       const task = tasks.get(id)
       if (task === undefined || task.userId !== userId) return yield* new NotFound({ message: "Not found" })
-      yield* expire(task)
-      return tasks.get(id) ?? task
+      return task
     })
 
     const kill = Effect.fn("TaskStore.kill")(function* (userId: string, id: string) {
       const task = yield* get(userId, id)
       if (!isUnfinished(task)) return yield* new NotFound({ message: "Not found" })
-      yield* setState(id, { status: "killed" })
+      setState(id, { status: "killed" }, yield* Clock.currentTimeMillis)
       const fiber = fibers.get(id)
       if (fiber !== undefined) yield* Fiber.interrupt(fiber)
       yield* drop(task)

@@ -30,7 +30,10 @@ export interface Options<E> {
 }
 
 /** Submissions at a time before anything is known: an unknown limit refuses few more than these at once. */
-const cautious = 8
+const cautious = 6
+
+/** How fast there may be more at a time: after n that were taken, about the root of n. */
+const ramp = 0.5
 
 /** The pause after a refusal that asks for none or for less, in milliseconds. */
 const shortestPause = 250
@@ -42,8 +45,12 @@ const unlimitedPace = 1000
 /** By how much the pace grows in a second without refusals. */
 const growth = 1.05
 
-/** Once there is a pace, polls take this part of it: what they take, nothing else can. */
-const partOfPolls = 0.02
+/**
+ * Once there is a pace, what polls take nothing else can: all that wait have their turn once in this many milliseconds, but never more
+ * than this part of the pace.
+ */
+const turnOfPolls = 1000
+const partOfPolls = 0.1
 
 /** What was taken before a silence of this many milliseconds says nothing about the pace. */
 const silence = 5000
@@ -101,8 +108,11 @@ export const make = Effect.fnUntraced(function* <E>(
       }
       const { kind } = going
       if (kind === "submission") underWay++
-      nextAt = Math.max(now, nextAt) + spacing(now)
-      if (kind === "poll") nextPollAt = now + spacing(now) / partOfPolls
+      const between = spacing(now)
+      nextAt = Math.max(now, nextAt) + between
+      if (kind === "poll" && between > 0) {
+        nextPollAt = now + Math.max(between / partOfPolls, turnOfPolls / queues.poll.length)
+      }
       queues[kind].shift()?.enter()
     }
   }
@@ -125,7 +135,7 @@ export const make = Effect.fnUntraced(function* <E>(
     }
     lastTaken = now
     taken++
-    atATime = Math.min(options.concurrency, atATime + 1 / atATime)
+    atATime = Math.min(options.concurrency, atATime + ramp / atATime)
   }
 
   const wasRefused = (now: number, wish: Duration.Duration) => {

@@ -71,7 +71,7 @@ export interface ClientOptions {
   readonly http?: "undici" | "fetch"
   readonly policy?: Pick<
     LookerPolicy.Options,
-    "pollInterval" | "pollIntervalMax" | "pollRequestsPerSecond" | "repeatCreateQueryTask"
+    "chunkSize" | "pollInterval" | "pollIntervalMax" | "pollRequestsPerSecond" | "repeatCreateQueryTask"
   >
 }
 

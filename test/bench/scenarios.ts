@@ -56,8 +56,9 @@ const megabyte = 1_000_000
 
 const ours = "effectLooker"
 
-/** Rounds every 0.1 s whatever they cost. */
+/** Rounds every 0.1 s whatever they cost, in requests as large as a URL allows. */
 const eagerPolicy: NonNullable<ClientOptions["policy"]> = {
+  chunkSize: 250,
   pollInterval: "100 millis",
   pollIntervalMax: "100 millis",
   pollRequestsPerSecond: 1_000_000

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { readdirSync } from "node:fs"
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { assert, describe, it, layer } from "@effect/vitest"
@@ -32,7 +32,11 @@ describe("a data folder", () => {
         ["broken.json", '[{"a": 1}, {"a":'],
         ["broken.ndjson", '{"a": 1}\n{"a":'],
         ["ragged.csv", "a,b\n1,2\n3\n4,5,6\n"],
-        ["void.csv", ""]
+        ["void.csv", ""],
+        ["blank.csv", " \n"],
+        ["headless.csv", "\nb\n1\n"],
+        ["quoted.csv", '"a","b"\n1,2\n3\n4,5,6\n'],
+        ["nested.json", '[{"a":{"b":1,"B":2}}]']
       ] as const) {
         const path = yield* folder({ "good.csv": "a\n1\n", [name]: text })
         const error = yield* failure({ data: path })
@@ -125,6 +129,79 @@ describe("a data folder", () => {
   )
 })
 
+describe("a file", () => {
+  it.effect("is itself, and no pattern for others, whatever characters are in its name", () =>
+    Effect.gen(function* () {
+      const names = ["data[1]", "data1", "s*", "sx", "q?", "qx", "[[]", "**", "x{1,2}"]
+      const formats = ["csv", "json", "ndjson", "parquet"]
+      const path = yield* folder({})
+      const data: Record<string, string> = {}
+      for (const [index, name] of names.entries()) {
+        for (const format of formats) {
+          const file = join(path, `${name}.${format}`)
+          if (format === "parquet") yield* parquetFile(file, `SELECT ${index}::BIGINT AS v`)
+          else writeFileSync(file, format === "csv" ? `v\n${index}\n` : `{"v":${index}}\n`)
+          data[`${format}_${index}`] = file
+        }
+      }
+      const { database } = yield* loaded(data)
+      for (const name of Object.keys(data)) {
+        const rows = yield* database.run(`SELECT v FROM ${name}`)
+        assert.deepStrictEqual([name, rows], [name, [[BigInt(name.split("_")[1] ?? "")]]])
+      }
+    })
+  )
+
+  it.effect("has its own columns only, in a folder named like a partition too", () =>
+    Effect.gen(function* () {
+      const path = join(yield* folder({}), "year=2020")
+      mkdirSync(path)
+      writeFileSync(join(path, "c.csv"), "v,year\n1,own\n")
+      writeFileSync(join(path, "j.json"), '[{"v":1}]')
+      writeFileSync(join(path, "n.ndjson"), '{"v":1}\n')
+      yield* parquetFile(join(path, "p.parquet"), "SELECT 1 AS v, 'own' AS year")
+      const { database } = yield* loaded(path)
+      const tables = yield* Effect.forEach(["c", "j", "n", "p"], (name) => database.run(`SELECT * FROM ${name}`))
+      assert.deepStrictEqual(tables, [[[1n, "own"]], [[1n]], [[1n]], [[1, "own"]]])
+    })
+  )
+
+  it.effect("may have a single column of any name", () =>
+    Effect.gen(function* () {
+      const path = yield* folder({
+        "numbered.csv": "column0\n1\n",
+        "quoted.csv": '"Name, full"\n"a, b"\nc\n',
+        "single.csv": "'Name, full'\nc\n"
+      })
+      const { model } = yield* loaded(path)
+      assert.deepStrictEqual(
+        [...model.explores.values()].map(({ fields }) => fields.keys().next().value),
+        ["numbered.column0", "quoted.name_full", "single.name_full"]
+      )
+    })
+  )
+
+  it.effect("may have JSON keys that differ only in case", () =>
+    Effect.gen(function* () {
+      const { database } = yield* loaded(yield* folder({ "keys.json": '[{"a":1,"A":2},{"A":3}]' }))
+      const columns = yield* database.run("SELECT a, a_1 FROM keys")
+      assert.deepStrictEqual(columns, [
+        [1n, 2n],
+        [null, 3n]
+      ])
+    })
+  )
+})
+
+const parquetFile = (path: string, sql: string) =>
+  Effect.promise(async () => {
+    const instance = await DuckDBInstance.create(":memory:")
+    const connection = await instance.connect()
+    await connection.run(`COPY (${sql}) TO '${path}' (FORMAT parquet)`)
+    connection.closeSync()
+    instance.closeSync()
+  })
+
 const loaded = Effect.fnUntraced(function* (path: DataFolder.Data) {
   const database = yield* DuckDb.make({})
   return { database, model: yield* DataFolder.load(database, path, "embedded") }
@@ -136,21 +213,17 @@ const parquet = Layer.unwrap(
     const path = yield* folder({
       "time.csv": "t\n2001-01-07 23:59:59\n2001-01-08 00:00:00\n2000-12-31 12:00:00\n2004-02-29 00:00:00\n"
     })
-    yield* Effect.promise(async () => {
-      const instance = await DuckDBInstance.create(":memory:")
-      const connection = await instance.connect()
-      await connection.run(`COPY (
-        SELECT 9007199254740993::BIGINT AS big, 'nan'::DOUBLE AS f, 0.1::FLOAT AS g, TIMESTAMPTZ '2001-01-01 00:00:00+02' AS z,
+    yield* parquetFile(
+      join(path, "exact.parquet"),
+      `SELECT 9007199254740993::BIGINT AS big, 'nan'::DOUBLE AS f, 0.1::FLOAT AS g, TIMESTAMPTZ '2001-01-01 00:00:00+02' AS z,
           12345678901234567890.123456789::DECIMAL(38, 9) AS money, 'k' AS k
         UNION ALL SELECT 1, 'infinity'::DOUBLE, 0.2, NULL, 0.000000001, 'k'
-        UNION ALL SELECT 2, 2.5, 0.3, NULL, NULL, 'l'
-      ) TO '${path}/exact.parquet' (FORMAT parquet)`)
-      await connection.run(
-        `COPY (SELECT i % 3 AS k, sin(i) * pow(10, i % 12) AS x FROM range(200000) r(i)) TO '${path}/noise.parquet' (FORMAT parquet)`
-      )
-      connection.closeSync()
-      instance.closeSync()
-    })
+        UNION ALL SELECT 2, 2.5, 0.3, NULL, NULL, 'l'`
+    )
+    yield* parquetFile(
+      join(path, "noise.parquet"),
+      "SELECT i % 3 AS k, sin(i) * pow(10, i % 12) AS x FROM range(200000) r(i)"
+    )
     return EmbeddedLooker.layer({ data: [path, join(vega, "airports.csv"), join(vega, "flights-2k.json")] })
   })
 )
@@ -270,13 +343,24 @@ describe("three million rows", () => {
 })
 
 describe("a server", () => {
-  for (const concurrency of [0, -1, 1.5, Number.NaN]) {
-    it.effect(`refuses to run ${concurrency} tasks at a time`, () =>
+  const nonsense = JSON.parse('"nonsense"')
+  for (const [option, values] of [
+    ["concurrency", [0, -1, 1.5, Number.NaN]],
+    ["port", [99_999, -1, 1.5, Number.NaN]],
+    ["tokenLife", [nonsense, -1, Number.NaN, "Infinity"]],
+    ["resultLife", [nonsense, -1, Number.NaN]],
+    ["taskDelay", [nonsense, -1, Number.NaN]],
+    ["memoryLimit", [nonsense]]
+  ] as const) {
+    it.effect(`refuses a ${option} that it cannot work with`, () =>
       Effect.gen(function* () {
         const data = yield* folder({ "orders.csv": orders })
-        const error = yield* Layer.build(EmbeddedLooker.layer({ data, concurrency })).pipe(Effect.scoped, Effect.flip)
-        assert.strictEqual(error._tag, "EmbeddedError")
-        assert.include(error.message, "concurrency")
+        for (const value of values) {
+          const server = EmbeddedLooker.layerServer({ data, [option]: value })
+          const error = yield* Layer.build(server).pipe(Effect.scoped, Effect.flip)
+          assert.strictEqual(error._tag, "EmbeddedError")
+          assert.include(error.message, `${option} ${option === "memoryLimit" ? "" : "is "}${value}`)
+        }
       })
     )
   }

@@ -173,6 +173,39 @@ for (const [where, looker] of [
       })
     )
 
+    it.effect("refuses a body that is nested too deeply", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const nested = (levels: number) => JSON.parse(`${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`)
+        for (const field of ["vis_config", "filter_config"]) {
+          const kept = yield* call("POST", "/queries", { token, json: { ...query, [field]: nested(100) } })
+          assert.strictEqual(kept.status, 200)
+          const body = JSON.stringify({ ...query, [field]: 0 }).replace(
+            `"${field}":0`,
+            () => `"${field}":${'{"a":'.repeat(200_000)}1${"}".repeat(200_000)}`
+          )
+          const refused = yield* call("POST", "/queries", { token, body })
+          assert.deepStrictEqual([refused.status, refused.json.errors[0].field], [422, field])
+        }
+      })
+    )
+
+    it.effect("tells the first ten mistakes of many, and how many more there are", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const names = Array.from({ length: 50_000 }, (_, index) => `orders.status${index}`)
+        const unknown = Object.fromEntries(names.map((name) => [name, ""]))
+        for (const change of [{ fields: names, sorts: [] }, { filters: unknown }, unknown]) {
+          const start = performance.now()
+          const { json } = yield* call("POST", "/queries", { token, json: { ...query, ...change } })
+          assert.isBelow(performance.now() - start, 1000)
+          assert.strictEqual(json.errors.length, 11)
+          assert.strictEqual(json.errors[10].message, "There are 49990 more errors.")
+          assert.include(json.message, "There are 49990 more errors.")
+        }
+      })
+    )
+
     it.effect("explains a path that no endpoint has", () =>
       Effect.gen(function* () {
         for (const [path, expected] of [

@@ -1,6 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { call, createTask, ends, inProcess, leaves, login, orders, overSocket, results, wait } from "./support.ts"
 
@@ -13,6 +17,12 @@ const overflowing = { view: "huge", fields: ["huge.total_n"] }
 
 const statusOf = (token: string, id: string) =>
   Effect.map(call("GET", `/query_tasks/multi_results?query_task_ids=${id}`, { token }), (answer) => answer.json[id])
+
+/** In place of the loggers: what they would have written. */
+const silent = () => {
+  const lines: Array<unknown> = []
+  return { lines, layer: Logger.layer([Logger.make(({ message }) => lines.push(message))]) }
+}
 
 describe("the life of a task", () => {
   it.effect("stays running for as long as it is told to, and says so everywhere", () =>
@@ -99,6 +109,47 @@ describe("the life of a task", () => {
       })
       assert.strictEqual((yield* call("GET", `/query_tasks/${id}/results`, { token: later })).status, 404)
     }).pipe(Effect.provide(inProcess(files)))
+  )
+
+  it.effect("forgets an expired task after another life, and a killed one after the first", () =>
+    Effect.gen(function* () {
+      const token = yield* login
+      const [complete, failed] = [
+        yield* createTask(token, query, "json"),
+        yield* createTask(token, overflowing, "json")
+      ]
+      yield* leaves(token, failed, ["added"])
+      yield* TestClock.adjust("10 seconds")
+      for (const id of [complete, failed]) yield* ends(token, id)
+      const killed = yield* createTask(token, query, "json")
+      yield* call("DELETE", `/running_queries/${killed}`, { token })
+      const states = Effect.forEach([complete, failed, killed], (id) =>
+        Effect.map(statusOf(token, id), ({ status }) => status as string)
+      )
+      assert.deepStrictEqual(yield* states, ["complete", "error", "killed"])
+      yield* TestClock.adjust("1 minutes")
+      assert.deepStrictEqual(yield* states, ["expired", "expired", "missing"])
+      yield* TestClock.adjust("1 minutes")
+      assert.deepStrictEqual(yield* states, ["missing", "missing", "missing"])
+      assert.strictEqual((yield* call("GET", `/query_tasks/${complete}`, { token })).status, 404)
+    }).pipe(Effect.provide(inProcess(files, { resultLife: "1 minute", taskDelay: "10 seconds" })))
+  )
+
+  it.live("answers 503 to what still reads when it closes, and logs nothing", () =>
+    Effect.gen(function* () {
+      const { layer, lines } = silent()
+      const scope = yield* Scope.make()
+      const looker = yield* Layer.buildWithScope(inProcess(files), scope)
+      yield* Effect.gen(function* () {
+        const token = yield* login
+        const id = yield* createTask(token, query, "json")
+        yield* ends(token, id)
+        yield* Scope.close(scope, Exit.void)
+        const late = yield* call("GET", `/query_tasks/${id}/results`, { token })
+        assert.deepStrictEqual([late.status, late.json.message], [503, "The embedded Looker is closing."])
+      }).pipe(Effect.provide(looker), Effect.provide(layer))
+      assert.deepStrictEqual(lines, [])
+    })
   )
 
   it.effect("ends a token after its life", () =>

@@ -11,7 +11,8 @@ import { credentials, type Job, queryOf } from "../protocol.ts"
 import { indices, runClient, warmUpCalls } from "./client.ts"
 
 const run = <A, E>(job: Job, program: Effect.Effect<A, E, Looker.Services>): Promise<A> => {
-  const httpClient = job.options.http === "fetch" ? FetchHttpClient.layer : NodeHttpClient.layerUndici
+  const httpClient =
+    job.options.http === "fetch" ? FetchHttpClient.layer : NodeHttpClient.layerUndiciOptions({ connections: 32 })
   const looker = Looker.layer({ baseUrl: job.baseUrl, ...credentials }).pipe(
     Layer.provide([LookerPolicy.layer(job.options.policy ?? {}), httpClient])
   )

@@ -280,13 +280,19 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
       }
     }
 
+    /** The answer has told about the entry: it may be asked about again, though others still wait for the rest. */
+    const told = (answer: Answer, entry: Entry, state: TaskState.TaskState) => {
+      answer.entries.delete(entry)
+      if (entry.answer === answer) entry.answer = undefined
+      receive(entry, state)
+    }
+
     const askStatus = (answer: Answer, [entry]: ReadonlyArray<Entry>) =>
       entry === undefined
         ? Effect.void
-        : Effect.map(tasks.queryTask(entry.taskId, { fields: "id,status" }), ({ status }) => {
-            answer.entries.delete(entry)
-            receive(entry, TaskState.fromEntry({ status }))
-          })
+        : Effect.map(tasks.queryTask(entry.taskId, { fields: "id,status" }), ({ status }) =>
+            told(answer, entry, TaskState.fromEntry({ status }))
+          )
 
     const askRows = (answer: Answer, entries: ReadonlyArray<Entry>) => {
       const byId = new Map(entries.map((entry) => [entry.taskId, entry]))
@@ -294,12 +300,16 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         const entry = byId.get(part.taskId)
         if (entry === undefined) return
         if (part._tag === "Large") {
-          // The ids behind it would wait for all of it: they may be asked about again.
-          for (const other of answer.entries) if (other !== entry) other.answer = undefined
+          // The ids behind it would wait for all of it: they are asked about again.
+          for (const other of answer.entries) {
+            if (other === entry) continue
+            other.answer = undefined
+            other.group.due = Math.min(other.group.due, elapsedMillis(clock))
+          }
+          arrivals.openUnsafe()
           return
         }
-        answer.entries.delete(entry)
-        receive(entry, TaskState.fromEntry(part.entry))
+        told(answer, entry, TaskState.fromEntry(part.entry))
       }
       return tasks.queryTaskMultiResultsStream([...byId.keys()]).pipe(
         Stream.runForEachArray((parts) => Effect.sync(() => parts.forEach(receivePart))),

@@ -428,6 +428,33 @@ describe("QueryTaskPoller", () => {
       }).pipe(Effect.provide(layer))
     })
 
+    it.effect("goes on asking about those it told about before", () => {
+      const running = { status: "running" }
+      let request = 0
+      const tasks = Layer.mock(QueryTasks.QueryTasks, {
+        queryTaskMultiResultsStream: (ids) => {
+          const entry = ++request === 1 ? running : complete
+          const small = Stream.fromIterable(
+            ids.filter((id) => id !== "large").map((taskId) => ({ _tag: "Entry" as const, taskId, entry }))
+          )
+          return ids.includes("large")
+            ? small.pipe(
+                Stream.concat(Stream.succeed({ _tag: "Large" as const, taskId: "large" })),
+                Stream.concat(Stream.fromEffectDrain(Effect.sleep("10 seconds"))),
+                Stream.concat(Stream.succeed({ _tag: "Entry" as const, taskId: "large", entry: complete }))
+              )
+            : small
+        }
+      })
+      return Effect.gen(function* () {
+        const large = yield* Effect.forkChild(timed(wait("large")))
+        const small = yield* timed(Effect.all([wait("small-1"), wait("small-2")], { concurrency: 2 }))
+        assert.isAtMost(small.millis, 300)
+        assert.isAtLeast((yield* Fiber.join(large)).millis, 10_000)
+        assert.strictEqual(request, 2)
+      }).pipe(Effect.provide(QueryTaskPoller.layer.pipe(Layer.provide(tasks))))
+    })
+
     it.effect("stops reading it when nobody waits for it any more", () => {
       const { layer } = withLarge()
       return Effect.gen(function* () {

@@ -80,7 +80,8 @@ export const normalizeBaseUrl = Effect.fnUntraced(function* (
 ): Effect.fn.Return<string, ConfigurationError> {
   const trimmed = unquote(text)
   if (trimmed === "") return yield* refuse("The base URL is empty. Write https://<your instance>", ["base_url"])
-  const withoutUser = trimmed.replace(/[^/]*@/, "")
+  // A password may hold a slash: all before the last @ goes, so that none of it is shown.
+  const withoutUser = trimmed.replace(/^([a-z]+:\/\/)?.*@/i, "$1")
   if (!/^https?:\/\//i.test(trimmed)) {
     const rest = withoutUser.replace(/^([a-z]+:)?\/+/i, "")
     return yield* refuse(`The base URL "${withoutUser}" has no http:// or https:// in front. Write https://${rest}`)

@@ -107,12 +107,14 @@ interface Group {
   readonly apart: boolean
   schedule: ((now: number, round: PollRound) => Pull.Pull<[unknown, Duration.Duration], never, unknown>) | undefined
   due: number
+  asked: boolean
   /** The schedule has ended: nothing more is asked, and who still waits when the last answer is there has waited in vain. */
   over: boolean
 }
 
 /** A request under way; `entries` are those it has yet to tell about. */
 interface Answer {
+  readonly since: number
   readonly entries: Set<Entry>
   fiber: Fiber.Fiber<unknown, unknown> | undefined
 }
@@ -128,6 +130,12 @@ const concurrentRequests = 8
 
 /** Groups are due on a common beat of at most this, in milliseconds, so that those due at about the same time share requests. */
 const commonBeat = 100
+
+/**
+ * How long a request may be without the beginning of an answer, in milliseconds, before another is sent although there are enough on
+ * their way to ask about everybody.
+ */
+const patience = 2000
 
 /** A round spends the budget of this part of a second, so that many tasks are asked about bit by bit. */
 const budgetOfRound = 0.1
@@ -152,6 +160,8 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     const withStatus = new Map<string, Entry>()
     /** The group that takes newcomers: they go together until it is a whole request, or has been asked about. */
     let forming: Group | undefined
+    /** Requests whose answer has not begun, the oldest first. */
+    const silent = new Set<Answer>()
     /** Groups whose schedule has yet to say when they are due. */
     let unplanned: Array<Group> = []
     let closed = false
@@ -248,6 +258,7 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         apart,
         schedule: undefined,
         due,
+        asked: false,
         over: false
       }
       groups.add(group)
@@ -278,6 +289,11 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         if (error.isRetryable || error._tag === "UnexpectedResponse") puzzled(entry, error)
         else end(entry, Effect.fail(error))
       }
+    }
+
+    /** Opening the latch may let the rounds go on at once: what the answer told has to be noted before. */
+    const heard = (answer: Answer) => {
+      if (silent.delete(answer)) arrivals.openUnsafe()
     }
 
     /** The answer has told about the entry: it may be asked about again, though others still wait for the rest. */
@@ -312,7 +328,12 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         told(answer, entry, TaskState.fromEntry(part.entry))
       }
       return tasks.queryTaskMultiResultsStream([...byId.keys()]).pipe(
-        Stream.runForEachArray((parts) => Effect.sync(() => parts.forEach(receivePart))),
+        Stream.runForEachArray((parts) =>
+          Effect.sync(() => {
+            parts.forEach(receivePart)
+            heard(answer)
+          })
+        ),
         Effect.andThen(
           Effect.sync(() => {
             for (const entry of [...answer.entries]) {
@@ -327,7 +348,8 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     /** One request, for those who still wait when it is its turn. */
     const ask = (entries: ReadonlyArray<Entry>, statusOnly: boolean): Effect.Effect<void> =>
       Effect.suspend(() => {
-        const answer: Answer = { entries: new Set(entries), fiber: undefined }
+        const answer: Answer = { since: elapsedMillis(clock), entries: new Set(entries), fiber: undefined }
+        silent.add(answer)
         for (const entry of entries) entry.answer = answer
         const request = Effect.withFiber((fiber) => {
           answer.fiber = fiber
@@ -346,6 +368,7 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
           Effect.ensuring(
             Effect.sync(() => {
               for (const entry of entries) if (entry.answer === answer) entry.answer = undefined
+              heard(answer)
             })
           ),
           Effect.forkIn(scope),
@@ -369,6 +392,7 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         const entries = group.over ? [] : [...group.entries].filter((entry) => entry.answer === undefined)
         const isDue = group.due <= now && (count() < requestsInRound || (!group.apart && entries.length <= room()))
         if (isDue) planned.push(group)
+        if (isDue) group.asked = true
         if (!group.apart) rows.push(...(isDue ? entries : entries.slice(0, room())))
         else if (isDue && entries.length > 0) apart.push(entries)
       }
@@ -411,6 +435,17 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
       return Math.ceil(now + (chunks.length / policy.pollRequestsPerSecond) * 1000)
     })
 
+    /**
+     * Until when the requests on their way are enough to ask again about everybody. Where Looker is slow or a limit holds requests back, more
+     * of them would only stand in line, each with a few tasks, instead of one with all.
+     */
+    const heldUntil = (now: number): number => {
+      for (const answer of silent) if (answer.since + patience <= now) silent.delete(answer)
+      const [oldest] = silent
+      const enough = Math.ceil(withRows.size / policy.chunkSize) + withStatus.size
+      return oldest !== undefined && silent.size >= enough ? oldest.since + patience : 0
+    }
+
     const polling = Effect.gen(function* () {
       let notBefore = 0
       while (true) {
@@ -423,8 +458,9 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         const newcomers = unplanned
         unplanned = []
         for (const group of newcomers) yield* plan(group, now)
+        const held = heldUntil(now)
         let at = Number.POSITIVE_INFINITY
-        for (const { due } of groups) at = Math.min(at, due)
+        for (const { asked, due } of groups) at = Math.min(at, asked ? Math.max(due, held) : due)
         at = Math.max(at, notBefore)
         if (at > now) yield* Effect.raceFirst(Effect.sleep(Math.ceil(at - now)), arrivals.await)
         else notBefore = yield* round(now)

@@ -528,6 +528,23 @@ describe("QueryTaskPoller", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("asks about all at once, and not about each in turn, where answers are slow to come", () => {
+    const { asked, layer } = poller((ids) => Effect.delay(Effect.succeed(all(ids, { status: "running" })), "1 second"))
+    return Effect.gen(function* () {
+      for (const id of ["a", "b", "c"]) {
+        yield* Effect.forkChild(wait(id))
+        yield* pass("200 millis")
+      }
+      yield* pass("3 seconds")
+      const before = asked.length
+      yield* pass("10 seconds", "100 millis")
+      const later = asked.slice(before)
+      assert.isAtLeast(later.length, 8)
+      assert.isAtMost(later.length, 11)
+      for (const ids of later.slice(1)) assert.sameMembers([...ids], ["a", "b", "c"])
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("asks nothing more when a thousand waiters are interrupted", () => {
     const { asked, layer } = poller(
       (ids) => Effect.delay(Effect.succeed(all(ids, { status: "running" })), "50 millis"),

@@ -49,7 +49,7 @@ const growth = 1.05
  * Once there is a pace, what polls take nothing else can: all that wait have their turn once in this many milliseconds, but never more
  * than this part of the pace.
  */
-const turnOfPolls = 1000
+const turnOfPolls = 800
 const partOfPolls = 0.1
 
 /** What was taken before a silence of this many milliseconds says nothing about the pace. */

@@ -318,7 +318,7 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         if (part._tag === "Large") {
           // The ids behind it would wait for all of it: they are asked about again.
           for (const other of answer.entries) {
-            if (other === entry) continue
+            if (other === entry || other.answer !== answer) continue
             other.answer = undefined
             other.group.due = Math.min(other.group.due, elapsedMillis(clock))
           }

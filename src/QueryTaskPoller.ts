@@ -392,7 +392,6 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         const entries = group.over ? [] : [...group.entries].filter((entry) => entry.answer === undefined)
         const isDue = group.due <= now && (count() < requestsInRound || (!group.apart && entries.length <= room()))
         if (isDue) planned.push(group)
-        if (isDue) group.asked = true
         if (!group.apart) rows.push(...(isDue ? entries : entries.slice(0, room())))
         else if (isDue && entries.length > 0) apart.push(entries)
       }
@@ -431,7 +430,10 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
       forming = undefined
       const { chunks, planned } = gather(now)
       for (const chunk of chunks) yield* ask(chunk, chunk[0]?.statusOnly === true)
-      for (const group of planned) yield* plan(group, now)
+      for (const group of planned) {
+        group.asked = true
+        yield* plan(group, now)
+      }
       return Math.ceil(now + (chunks.length / policy.pollRequestsPerSecond) * 1000)
     })
 

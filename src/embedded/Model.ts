@@ -14,7 +14,7 @@
 export type FieldType = "string" | "number" | "yesno" | "date" | "time"
 
 /**
- * Something to group by.
+ * A dimension is something to group by, a measure an aggregate.
  *
  * **Details**
  *
@@ -24,8 +24,8 @@ export type FieldType = "string" | "number" | "yesno" | "date" | "time"
  * @category models
  * @since 0.1.0
  */
-export interface Dimension {
-  readonly category: "dimension"
+export interface Field {
+  readonly category: "dimension" | "measure"
   readonly name: string
   readonly label: string
   readonly labelShort: string
@@ -33,28 +33,6 @@ export interface Dimension {
   readonly sql: string
   readonly sqlRaw: string
 }
-
-/**
- * An aggregate.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Measure {
-  readonly category: "measure"
-  readonly name: string
-  readonly label: string
-  readonly labelShort: string
-  readonly type: FieldType
-  readonly sql: string
-  readonly sqlRaw: string
-}
-
-/**
- * @category models
- * @since 0.1.0
- */
-export type Field = Dimension | Measure
 
 /**
  * What Looker's queries call `view`: a table and the fields it offers, by their full names (`flights.origin`).

@@ -12,6 +12,18 @@ import { literal } from "./Sql.ts"
 
 type Condition = Result.Result<string, string>
 
+/**
+ * When and where a filter is read: `now` in milliseconds since 1970, and the time zone of the query, an IANA name. Columns of type `time`
+ * are in UTC, and dates mean the wall clock of that zone; columns of type `date` have no zone.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Context {
+  readonly now: number
+  readonly timezone: string
+}
+
 /** What one term asks for, and whether it excludes. */
 interface Term {
   readonly sql: string
@@ -306,7 +318,7 @@ const dateCondition = (column: string, expression: string): Condition =>
  * @category conversions
  * @since 0.1.0
  */
-export const toSql = (type: FieldType, column: string, expression: string): Condition => {
+export const toSql = (type: FieldType, column: string, expression: string, _context: Context): Condition => {
   if (expression.includes("\0")) return Result.fail("it contains a NUL character")
   switch (type) {
     case "string":

@@ -159,7 +159,11 @@ interface Where {
  * @category constructors
  * @since 0.1.0
  */
-export const compile = (model: Model, query: QueryInput): Effect.Effect<Plan, ValidationFailed> =>
+export const compile = (
+  model: Model,
+  query: QueryInput,
+  context: FilterExpression.Context
+): Effect.Effect<Plan, ValidationFailed> =>
   Effect.suspend(() => {
     const errors: Array<ValidationDetail> = [...unsupported(query)]
     const explore = model.explores.get(query.view)
@@ -195,7 +199,7 @@ export const compile = (model: Model, query: QueryInput): Effect.Effect<Plan, Va
     for (const [name, expression] of Object.entries(query.filters ?? {})) {
       const field = find(name, "filters")
       if (field === undefined) continue
-      const condition = FilterExpression.toSql(field.type, field.sqlRaw, expression)
+      const condition = FilterExpression.toSql(field.type, field.sqlRaw, expression, context)
       if (Result.isFailure(condition)) {
         const why = `Filter ${JSON.stringify(expression)} on ${name}: ${condition.failure}.`
         errors.push(detail("filters", "invalid", why))

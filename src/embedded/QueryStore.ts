@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { createHash } from "node:crypto"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -123,7 +124,8 @@ export const make = (model: Model): QueryStore["Service"] => {
     const key = JSON.stringify(body, sortedKeys)
     const known = byBody.get(key)
     if (known !== undefined) return known
-    const plan = yield* QueryCompiler.compile(model, input)
+    const now = yield* Clock.currentTimeMillis
+    const plan = yield* QueryCompiler.compile(model, input, { now, timezone: "UTC" })
     const client_id = body.client_id ?? lettersFor(key, 22)
     const slug = lettersFor(key, 7)
     const query = {

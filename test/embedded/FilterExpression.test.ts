@@ -8,6 +8,8 @@ import * as DuckDb from "../../src/embedded/DuckDb.ts"
 import * as FilterExpression from "../../src/embedded/FilterExpression.ts"
 import type { FieldType } from "../../src/embedded/Model.ts"
 
+const context: FilterExpression.Context = { now: Date.UTC(2018, 4, 18, 10, 30), timezone: "UTC" }
+
 const columns = { string: "s", number: "n", yesno: "b", date: "d", time: "t" } as const
 
 class Filtered extends Context.Service<
@@ -187,7 +189,7 @@ layer(filtered)("FilterExpression", (it) => {
       it.effect(`reads ${JSON.stringify(expression)} on a ${type} as ${sql}`, () =>
         Effect.gen(function* () {
           const { ids } = yield* Filtered
-          const condition = yield* Effect.fromResult(FilterExpression.toSql(type, columns[type], expression))
+          const condition = yield* Effect.fromResult(FilterExpression.toSql(type, columns[type], expression, context))
           assert.deepStrictEqual(yield* ids(condition === "" ? "TRUE" : condition), yield* ids(sql))
         })
       )
@@ -241,7 +243,7 @@ layer(filtered)("FilterExpression", (it) => {
       ([pieces]) =>
         Effect.gen(function* () {
           const { ids } = yield* Filtered
-          const condition = FilterExpression.toSql(type, columns[type], pieces.join(""))
+          const condition = FilterExpression.toSql(type, columns[type], pieces.join(""), context)
           if (Result.isFailure(condition)) return
           yield* ids(condition.success === "" ? "TRUE" : `(${condition.success}) AND id >= 0`)
         }),
@@ -280,12 +282,12 @@ layer(filtered)("FilterExpression", (it) => {
       Effect.gen(function* () {
         const { ids } = yield* Filtered
         const expression = pieces.join("")
-        const condition = FilterExpression.toSql("string", "s", expression)
+        const condition = FilterExpression.toSql("string", "s", expression, context)
         if (Result.isFailure(condition)) return
         // Inside of brackets a condition that broke out would be a syntax error or change the other side.
         yield* ids(condition.success === "" ? "TRUE" : `(${condition.success}) AND id >= 0`)
         const escaped = [...expression].map((char) => `^${char}`).join("")
-        const exact = yield* Effect.fromResult(FilterExpression.toSql("string", "s", escaped))
+        const exact = yield* Effect.fromResult(FilterExpression.toSql("string", "s", escaped, context))
         const quoted = `s = '${expression.replaceAll("'", "''")}'`
         assert.deepStrictEqual(
           yield* ids(exact === "" ? "TRUE" : exact),
@@ -300,7 +302,7 @@ describe("FilterExpression", () => {
   for (const [type, expressions] of Object.entries(unreadable) as ReadonlyArray<[FieldType, ReadonlyArray<string>]>) {
     for (const expression of expressions) {
       it(`refuses ${JSON.stringify(expression)} on a ${type}`, () => {
-        assert.isTrue(Result.isFailure(FilterExpression.toSql(type, columns[type], expression)))
+        assert.isTrue(Result.isFailure(FilterExpression.toSql(type, columns[type], expression, context)))
       })
     }
   }

@@ -25,6 +25,14 @@ const table: Readonly<Record<string, Row>> = {
       call(LookerApi.login, (send) => send({ payload: { client_id: "i", client_secret: "s" } }))
     )
   },
+  login_user: {
+    endpoint: "POST /login/7",
+    success: [200],
+    errors: [...common, 403],
+    call: LookerHttp.LookerHttp.use(({ call }) =>
+      call(LookerApi.loginUser, (send) => send({ params: { user_id: "7" } }))
+    )
+  },
   logout: {
     endpoint: "DELETE /logout",
     success: [204],
@@ -130,7 +138,7 @@ const contract = () => {
 
 describe("LookerApi", () => {
   it("has the endpoints and statuses of Looker's specification, and this test has a row for each", () => {
-    const concrete = { ":query_id": "1", ":slug": "abc", ":query_task_id": "t1" }
+    const concrete = { ":user_id": "7", ":query_id": "1", ":slug": "abc", ":query_task_id": "t1" }
     const rows = Object.entries(contract()).map(([name, { endpoint, errors, success }]) => [
       name,
       {

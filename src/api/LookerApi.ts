@@ -94,6 +94,23 @@ export const login = HttpApiEndpoint.post("login", "/login", {
 })
 
 /**
+ * `POST /login/{user_id}`: a token to act as that user ("sudo"). Admins only; everybody else gets 403.
+ *
+ * **Gotchas**
+ *
+ * Every call gives a new token, so a caller keeps the one he has. In Looker (Google Cloud core) only an API-only service account with the
+ * Admin role may do this, and only for embed users.
+ *
+ * @category endpoints
+ * @since 0.1.0
+ */
+export const loginUser = HttpApiEndpoint.post("login_user", "/login/:user_id", {
+  params: { user_id: Segment },
+  success: AccessToken,
+  error: [...common, WireError.Forbidden]
+}).middleware(Authorization)
+
+/**
  * `DELETE /logout`: ends the current token, and only this one.
  *
  * @category endpoints
@@ -251,7 +268,7 @@ export const killQuery = HttpApiEndpoint.delete("kill_query", "/running_queries/
  * @since 0.1.0
  */
 export class LookerApi extends HttpApi.make("Looker")
-  .add(HttpApiGroup.make("ApiAuth").add(login).add(logout))
+  .add(HttpApiGroup.make("ApiAuth").add(login).add(loginUser).add(logout))
   .add(HttpApiGroup.make("User").add(me))
   .add(
     HttpApiGroup.make("Query")

@@ -27,8 +27,10 @@ import { EmbeddedError } from "./EmbeddedError.ts"
 import * as Handlers from "./Handlers.ts"
 import * as LookerErrors from "./LookerErrors.ts"
 import * as QueryStore from "./QueryStore.ts"
+import * as SessionHandlers from "./SessionHandlers.ts"
 import * as Sessions from "./Sessions.ts"
 import * as TaskStore from "./TaskStore.ts"
+import * as Users from "./Users.ts"
 
 /**
  * What to serve, and how long things live.
@@ -48,6 +50,19 @@ export interface Options {
   readonly clientId?: string | undefined
   /** What a login must say. Default: `"embedded"`. */
   readonly clientSecret?: string | Redacted.Redacted | undefined
+  /**
+   * Who can log in, in place of the one user that `clientId` and `clientSecret` name, who is an admin.
+   *
+   * **Example**
+   *
+   * ```ts
+   * const users = [
+   *   { id: "1", clientId: "admin", clientSecret: "a", permissions: ["administer"] },
+   *   { id: "2", clientId: "analyst", clientSecret: "b", permissions: ["see_sql"], models: ["sales"] }
+   * ] as const
+   * ```
+   */
+  readonly users?: ReadonlyArray<Users.UserOptions> | undefined
   /** How long a token works. Default: 1 hour. */
   readonly tokenLife?: Duration.Input | undefined
   /** How long the rows of a task are kept. Default: 1 hour. */
@@ -111,13 +126,25 @@ export class EmbeddedServer extends Context.Service<
   { readonly baseUrl: string; readonly clientId: string; readonly clientSecret: Redacted.Redacted }
 >()("effect-looker/embedded/EmbeddedServer") {}
 
-const credentialsOf = ({ clientId, clientSecret }: Options) => ({
-  clientId: clientId ?? credentials.clientId,
-  clientSecret:
-    typeof clientSecret === "string" ? Redacted.make(clientSecret) : (clientSecret ?? credentials.clientSecret)
-})
+/** The credentials to tell about: those of the first user, where there are several. */
+const credentialsOf = ({ clientId, clientSecret, users }: Options) => {
+  const told = users?.[0] ?? { clientId, clientSecret }
+  const secret = told.clientSecret ?? credentials.clientSecret
+  return {
+    clientId: told.clientId ?? credentials.clientId,
+    clientSecret: typeof secret === "string" ? Redacted.make(secret) : secret
+  }
+}
 
-type Stores = DuckDb.DuckDb | QueryStore.QueryStore | TaskStore.TaskStore | Sessions.Sessions
+type Stores = DuckDb.DuckDb | QueryStore.QueryStore | TaskStore.TaskStore | Sessions.Sessions | Users.Users
+
+/** The one user of an embedded Looker that is told of no others. */
+const onlyUser = (options: Options): Users.UserOptions => ({
+  id: "1",
+  ...credentialsOf(options),
+  displayName: "Embedded User",
+  permissions: ["administer"]
+})
 
 interface Settings extends TaskStore.Options {
   readonly tokenLife: Duration.Duration
@@ -136,6 +163,10 @@ const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.
     )
   }
   const { concurrency = 2, port = 0 } = options
+  if (options.users !== undefined && (options.clientId ?? options.clientSecret) !== undefined) {
+    const message = "there are users and a clientId or clientSecret: put the credentials into users"
+    return yield* new EmbeddedError({ message })
+  }
   const tokenLife = yield* lifeOf("tokenLife", "1 hour")
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     return yield* refuse("concurrency", concurrency, "a whole number, 1 or more: no task would ever run")
@@ -162,11 +193,14 @@ const layerStores = Effect.fnUntraced(function* (
   const queries = Layer.unwrap(
     Effect.gen(function* () {
       const database = yield* DuckDb.DuckDb
-      return QueryStore.layer(yield* DataFolder.load(database, options.data, options.model ?? "embedded"))
+      const model = yield* DataFolder.load(database, options.data, options.model ?? "embedded")
+      const users = options.users ?? [onlyUser(options)]
+      const refusal = Users.invalid(users, [model.name])
+      if (refusal !== undefined) return yield* refusal
+      return Layer.merge(QueryStore.layer(model), Users.layer(users))
     })
   )
-  const sessions = Sessions.layer({ ...credentialsOf(options), tokenLife: settings.tokenLife })
-  return Layer.mergeAll(queries, TaskStore.layer(settings), sessions).pipe(
+  return Layer.mergeAll(queries, TaskStore.layer(settings), Sessions.layer(settings)).pipe(
     Layer.provideMerge(DuckDb.layer({ memoryLimit: options.memoryLimit }))
   )
 }, Layer.unwrap)
@@ -175,11 +209,11 @@ const layerStores = Effect.fnUntraced(function* (
 const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.HttpRouter | Stores> =>
   HttpApiBuilder.layer(LookerApi).pipe(
     Layer.provide([
-      Handlers.layerApiAuth,
-      Handlers.layerUser,
+      SessionHandlers.layerApiAuth,
+      SessionHandlers.layerUser,
       Handlers.layerQuery({ notFinished: options.notFinished ?? 202 })
     ]),
-    Layer.provide(Handlers.layerAuthorization),
+    Layer.provide(SessionHandlers.layerAuthorization),
     Layer.provide(HttpServer.layerServices),
     Layer.merge(LookerErrors.layer)
   )

@@ -1,5 +1,6 @@
 /**
- * The contract, answered: every handler translates a request, asks a store, and writes the answer as Looker does.
+ * Queries and their tasks of the contract, answered: every handler translates a request, asks a store, and writes the answer as Looker
+ * does.
  *
  * @since 0.1.0
  */
@@ -7,21 +8,20 @@
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as UrlParams from "effect/http/UrlParams"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { Authorization, CurrentSession, LookerApi } from "../api/LookerApi.ts"
-import { BadRequest, NotFound, Unauthorized } from "../LookerError.ts"
+import { type Authorization, CurrentSession, LookerApi } from "../api/LookerApi.ts"
+import { BadRequest, NotFound } from "../LookerError.ts"
 import { DuckDb } from "./DuckDb.ts"
+import { projected } from "./Projection.ts"
 import * as QueryCompiler from "./QueryCompiler.ts"
-import { QueryStore } from "./QueryStore.ts"
+import { QueryStore, type StoredQuery } from "./QueryStore.ts"
 import * as ResultBody from "./ResultBody.ts"
-import { Sessions, userId } from "./Sessions.ts"
 import { type Task, TaskStore } from "./TaskStore.ts"
+import { type User, Users } from "./Users.ts"
 
 /**
  * @category options
@@ -34,109 +34,25 @@ export interface Options {
 /** A body with more rows than this is streamed, so that memory stays flat. */
 const bufferedRows = 50_000
 
-/** `fields=id,status` leaves those keys; an empty `fields`, and the `null` of the TypeScript SDK, leave everything. */
-const projected = (value: object, fields: string | undefined): object => {
-  if (fields === undefined || fields === "" || fields === "null") return value
-  // `query(id,model)` names the key `query`: what is in brackets is not projected further.
-  const names = new Set(
-    fields
-      .replaceAll(/\([^)]*\)/g, "")
-      .split(",")
-      .map((name) => name.trim())
-  )
-  return Object.fromEntries(Object.entries(value).filter(([key]) => names.has(key)))
-}
-
 const answer = (value: object, fields: string | undefined) => HttpServerResponse.jsonUnsafe(projected(value, fields))
-
-/**
- * @category layers
- * @since 0.1.0
- */
-export const layerAuthorization: Layer.Layer<Authorization, never, Sessions> = Layer.effect(
-  Authorization,
-  Effect.gen(function* () {
-    const sessions = yield* Sessions
-    return Authorization.of((httpEffect) =>
-      Effect.gen(function* () {
-        const request = yield* HttpServerRequest.HttpServerRequest
-        const token = /^(?:token|bearer) +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1]
-        if (token === undefined) return yield* new Unauthorized({ message: "Requires authentication." })
-        const userId = yield* sessions.userOf(token)
-        return yield* Effect.provideService(httpEffect, CurrentSession, { token, userId })
-      })
-    )
-  })
-)
-
-/**
- * @category layers
- * @since 0.1.0
- */
-export const layerApiAuth: Layer.Layer<
-  HttpApiGroup.Service<"Looker", "ApiAuth">,
-  never,
-  Authorization | Sessions
-> = HttpApiBuilder.group(
-  LookerApi,
-  "ApiAuth",
-  Effect.fnUntraced(function* (handlers) {
-    const sessions = yield* Sessions
-    return handlers
-      .handleRaw("login", ({ request }) =>
-        Effect.gen(function* () {
-          // Credentials in the query are the old way, which Looker drops at the end of 2026.
-          const search = yield* HttpServerRequest.ParsedSearchParams
-          const form = /^application\/x-www-form-urlencoded/i.test(request.headers["content-type"] ?? "")
-            ? UrlParams.toRecord(yield* Effect.orDie(request.urlParamsBody))
-            : {}
-          const parameter = (name: string) => String(form[name] ?? search[name] ?? "")
-          return yield* sessions.login(parameter("client_id"), parameter("client_secret"))
-        })
-      )
-      .handle("logout", () => Effect.flatMap(CurrentSession, ({ token }) => sessions.logout(token)))
-  })
-)
-
-const user = {
-  can: { show: true, index: true },
-  id: userId,
-  display_name: "Embedded User",
-  first_name: "Embedded",
-  last_name: "User",
-  email: null,
-  locale: "en",
-  group_ids: [],
-  role_ids: [],
-  is_disabled: false,
-  home_folder_id: null,
-  personal_folder_id: null,
-  avatar_url: null,
-  url: null
-}
-
-/**
- * @category layers
- * @since 0.1.0
- */
-export const layerUser: Layer.Layer<
-  HttpApiGroup.Service<"Looker", "User">,
-  never,
-  Authorization
-> = HttpApiBuilder.group(LookerApi, "User", (handlers) =>
-  handlers.handle("me", ({ query }) => Effect.succeed(answer(user, query.fields)))
-)
 
 const isFormat = (format: string): format is ResultBody.Format => ResultBody.formats.some((known) => known === format)
 
 const formatOf = (task: Task): ResultBody.Format =>
   isFormat(task.body.result_format) ? task.body.result_format : "json"
 
-const taskBody = (task: Task) => {
+const taskBody = (user: User, task: Task) => {
   const { body, params, state, stored } = task
   const ended = state.status === "complete" || state.status === "error"
+  const unfinished = state.status === "added" || state.status === "running"
   return {
-    can: { index: true, show: true, kill: true, see_results: true },
+    can: {
+      index: true,
+      show: true,
+      kill: unfinished && (user.isAdmin || task.userId === user.id),
+      // Of a task that has not ended as well, as recorded.
+      see_results: ended || unfinished
+    },
     id: task.id,
     query_id: stored.query.id,
     query: stored.query,
@@ -158,9 +74,9 @@ const taskBody = (task: Task) => {
   }
 }
 
-const runningBody = (now: number) => (task: Task) => ({
+const runningBody = (now: number, reader: User, owner: User, task: Task) => ({
   id: task.id,
-  user: { id: task.userId, display_name: user.display_name },
+  user: { id: owner.id, display_name: owner.displayName },
   query: task.stored.query,
   sql_query: null,
   look: null,
@@ -178,7 +94,7 @@ const runningBody = (now: number) => (task: Task) => ({
   message: null,
   status: task.state.status,
   runtime: task.state.status === "running" ? (now - task.state.startedAt) / 1000 : 0,
-  sql: task.sql,
+  sql: reader.seesSql ? task.sql : null,
   sql_interface_sql: null
 })
 
@@ -233,7 +149,11 @@ const notFound = new NotFound({ message: "Not found" })
  */
 export const layerQuery = (
   options: Options
-): Layer.Layer<HttpApiGroup.Service<"Looker", "Query">, never, Authorization | QueryStore | TaskStore | DuckDb> =>
+): Layer.Layer<
+  HttpApiGroup.Service<"Looker", "Query">,
+  never,
+  Authorization | QueryStore | TaskStore | DuckDb | Users
+> =>
   HttpApiBuilder.group(
     LookerApi,
     "Query",
@@ -241,25 +161,38 @@ export const layerQuery = (
       const queries = yield* QueryStore
       const tasks = yield* TaskStore
       const database = yield* DuckDb
+      const users = yield* Users
+      const currentUser = Effect.flatMap(CurrentSession, ({ userId }) => users.get(userId))
 
       const own = Effect.fnUntraced(function* (id: string) {
         const { userId } = yield* CurrentSession
         return yield* tasks.get(userId, id)
       })
 
+      /** A query over a model that the user may not use is not there for him. */
+      const allowed = Effect.fnUntraced(function* (find: Effect.Effect<StoredQuery, NotFound>) {
+        const user = yield* currentUser
+        const stored = yield* find
+        return user.mayUse(stored.query.model ?? "") ? stored : yield* notFound
+      })
+
       return handlers
         .handle("create_query", ({ payload, query }) =>
-          Effect.map(queries.create(payload), (stored) => answer(stored.query, query.fields))
+          Effect.gen(function* () {
+            const user = yield* currentUser
+            if (!user.mayUse(payload.model)) return yield* notFound
+            return answer((yield* queries.create(payload)).query, query.fields)
+          })
         )
         .handle("query", ({ params, query }) =>
-          Effect.map(queries.get(params.query_id), (stored) => answer(stored.query, query.fields))
+          Effect.map(allowed(queries.get(params.query_id)), (stored) => answer(stored.query, query.fields))
         )
         .handle("query_for_slug", ({ params, query }) =>
-          Effect.map(queries.forSlug(params.slug), (stored) => answer(stored.query, query.fields))
+          Effect.map(allowed(queries.forSlug(params.slug)), (stored) => answer(stored.query, query.fields))
         )
         .handle("create_query_task", ({ payload, query: params }) =>
           Effect.gen(function* () {
-            const { userId } = yield* CurrentSession
+            const user = yield* currentUser
             if (!isFormat(payload.result_format)) {
               const message =
                 `result_format ${payload.result_format} is not supported by the embedded Looker yet: ` +
@@ -267,14 +200,17 @@ export const layerQuery = (
               return yield* QueryCompiler.invalid([{ field: "result_format", code: "not_supported", message }])
             }
             // 404 for an unknown query: not determined for Looker, which documents 404 and 422 here.
-            const stored = yield* queries.get(payload.query_id)
+            const stored = yield* allowed(queries.get(payload.query_id))
             const plan = yield* QueryCompiler.withLimit(stored.plan, params.limit)
-            const task = yield* tasks.create({ userId, stored, plan, body: payload, params })
-            return answer(taskBody(task), params.fields)
+            const task = yield* tasks.create({ userId: user.id, stored, plan, body: payload, params })
+            return answer(taskBody(user, task), params.fields)
           })
         )
         .handle("query_task", ({ params, query }) =>
-          Effect.map(own(params.query_task_id), (task) => answer(taskBody(task), query.fields))
+          Effect.gen(function* () {
+            const task = yield* own(params.query_task_id)
+            return answer(taskBody(yield* currentUser, task), query.fields)
+          })
         )
         .handle("query_task_multi_results", ({ query }) =>
           Effect.gen(function* () {
@@ -321,16 +257,17 @@ export const layerQuery = (
         )
         .handle("all_running_queries", () =>
           Effect.gen(function* () {
-            const { userId } = yield* CurrentSession
+            const user = yield* currentUser
             const now = yield* Clock.currentTimeMillis
-            const unfinished = yield* tasks.unfinished
-            return unfinished.filter((task) => task.userId === userId).map(runningBody(now))
+            const unfinished = (yield* tasks.unfinished).filter((task) => user.isAdmin || task.userId === user.id)
+            return yield* Effect.forEach(unfinished, (task) =>
+              Effect.map(users.get(task.userId), (owner) => runningBody(now, user, owner, task))
+            )
           })
         )
         .handle("kill_query", ({ params }) =>
           Effect.gen(function* () {
-            const { userId } = yield* CurrentSession
-            yield* tasks.kill(userId, params.query_task_id)
+            yield* tasks.kill(yield* currentUser, params.query_task_id)
           })
         )
     })

@@ -1,5 +1,5 @@
 /**
- * Logins and their tokens.
+ * Tokens, and whose they are.
  *
  * @since 0.1.0
  */
@@ -9,17 +9,14 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import type { AccessToken } from "../domain/Session.ts"
-import { NotFound, Unauthorized } from "../LookerError.ts"
+import { Unauthorized } from "../LookerError.ts"
 
 /**
  * @category options
  * @since 0.1.0
  */
 export interface Options {
-  readonly clientId: string
-  readonly clientSecret: Redacted.Redacted
   readonly tokenLife: Duration.Duration
 }
 
@@ -32,43 +29,40 @@ export interface Options {
 export class Sessions extends Context.Service<
   Sessions,
   {
-    readonly login: (clientId: string, clientSecret: string) => Effect.Effect<AccessToken, NotFound>
+    readonly open: (userId: string) => Effect.Effect<AccessToken>
     readonly userOf: (token: string) => Effect.Effect<string, Unauthorized>
     readonly logout: (token: string) => Effect.Effect<void>
+    readonly forget: Effect.Effect<void>
   }
 >()("effect-looker/embedded/Sessions") {}
-
-/**
- * The one user of an embedded Looker.
- *
- * @category constants
- * @since 0.1.0
- */
-export const userId = "1"
 
 /**
  * @category constructors
  * @since 0.1.0
  */
 export const make = (options: Options): Sessions["Service"] => {
-  const expiry = new Map<string, number>()
-  const login = Effect.fn("Sessions.login")(function* (clientId: string, clientSecret: string) {
-    if (clientId !== options.clientId || clientSecret !== Redacted.value(options.clientSecret)) {
-      return yield* new NotFound({ message: "Not found" })
-    }
+  const sessions = new Map<string, { readonly userId: string; readonly end: number }>()
+  const open = Effect.fn("Sessions.open")(function* (userId: string) {
     const now = yield* Clock.currentTimeMillis
-    for (const [token, end] of expiry) if (end <= now) expiry.delete(token)
+    for (const [token, { end }] of sessions) if (end <= now) sessions.delete(token)
     const access_token = yield* Effect.sync(() => randomBytes(20).toString("hex"))
-    expiry.set(access_token, now + Duration.toMillis(options.tokenLife))
+    sessions.set(access_token, { userId, end: now + Duration.toMillis(options.tokenLife) })
     return { access_token, token_type: "Bearer", expires_in: Math.floor(Duration.toSeconds(options.tokenLife)) }
   })
   const userOf = Effect.fnUntraced(function* (token: string) {
     const now = yield* Clock.currentTimeMillis
-    if ((expiry.get(token) ?? 0) <= now) return yield* new Unauthorized({ message: "Requires authentication." })
-    return userId
+    const session = sessions.get(token)
+    if (session === undefined || session.end <= now) {
+      return yield* new Unauthorized({ message: "Requires authentication." })
+    }
+    return session.userId
   })
-  const logout = (token: string) => Effect.sync(() => void expiry.delete(token))
-  return Sessions.of({ login, userOf, logout })
+  return Sessions.of({
+    open,
+    userOf,
+    logout: (token) => Effect.sync(() => void sessions.delete(token)),
+    forget: Effect.sync(() => sessions.clear())
+  })
 }
 
 /**

@@ -18,6 +18,7 @@ import { type DatabaseError, DuckDb } from "./DuckDb.ts"
 import * as QueryCompiler from "./QueryCompiler.ts"
 import type { StoredQuery } from "./QueryStore.ts"
 import { identifier } from "./Sql.ts"
+import type { User } from "./Users.ts"
 
 /**
  * @category options
@@ -72,7 +73,7 @@ export interface Task extends NewTask {
 /**
  * **Details**
  *
- * `get` finds the caller's own tasks only. The rows of a task live for `resultLife` after its end; then it is `expired` for as
+ * `get` finds the caller's own tasks only; an admin kills everybody's. The rows of a task live for `resultLife` after its end; then it is `expired` for as
  * long, and then not found. A killed one is not found a `resultLife` after the kill. `kill` waits until the database has let go
  * of the statement.
  *
@@ -84,7 +85,7 @@ export class TaskStore extends Context.Service<
   {
     readonly create: (task: NewTask) => Effect.Effect<Task>
     readonly get: (userId: string, id: string) => Effect.Effect<Task, NotFound>
-    readonly kill: (userId: string, id: string) => Effect.Effect<void, NotFound>
+    readonly kill: (user: User, id: string) => Effect.Effect<void, NotFound>
     readonly unfinished: Effect.Effect<ReadonlyArray<Task>>
   }
 >()("effect-looker/embedded/TaskStore") {}
@@ -176,9 +177,11 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
       return task
     })
 
-    const kill = Effect.fn("TaskStore.kill")(function* (userId: string, id: string) {
-      const task = yield* get(userId, id)
-      if (!isUnfinished(task)) return yield* new NotFound({ message: "Not found" })
+    const kill = Effect.fn("TaskStore.kill")(function* (user: User, id: string) {
+      yield* expire
+      const task = tasks.get(id)
+      if (task === undefined || !isUnfinished(task) || !(user.isAdmin || task.userId === user.id))
+        return yield* new NotFound({ message: "Not found" })
       setState(id, { status: "killed" }, yield* Clock.currentTimeMillis)
       const fiber = fibers.get(id)
       if (fiber !== undefined) yield* Fiber.interrupt(fiber)

@@ -229,6 +229,7 @@ for (const [where, looker] of [
         const only = yield* call("POST", "/query_tasks?fields=id", { token, json: body })
         assert.deepStrictEqual(Object.keys(only.json), ["id"])
         assert.match(only.json.id, /^[0-9a-f]{32}$/)
+        yield* ends(token, only.json.id)
         const full = yield* call("POST", "/query_tasks?fields=&cache=false", { token, json: body })
         assert.deepStrictEqual(
           [full.json.status, full.json.query, full.json.cache, full.json.runtime, full.json.result_source],

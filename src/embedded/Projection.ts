@@ -1,0 +1,49 @@
+/**
+ * What `fields=` leaves of an answer.
+ *
+ * @since 0.1.0
+ */
+import * as Predicate from "effect/Predicate"
+
+interface Selection extends Map<string, Selection | undefined> {}
+
+/** `id,query(id,model)`: names with commas between them, and in brackets what is left of the object under a name. */
+const parse = (text: string): Selection => {
+  const root: Selection = new Map()
+  const open: Array<Selection> = []
+  let current = root
+  let last: string | undefined
+  for (const token of text.match(/[(),]|[^(),]+/g) ?? []) {
+    if (token === ")") {
+      current = open.pop() ?? root
+    } else if (token === "(" && last !== undefined) {
+      const inner: Selection = new Map()
+      current.set(last, inner)
+      open.push(current)
+      current = inner
+    } else if (/[^(),\s]/.test(token)) {
+      last = token.trim()
+      current.set(last, undefined)
+    }
+  }
+  return root
+}
+
+const select = (value: object, selection: Selection): object =>
+  Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => selection.has(key))
+      .map(([key, inner]) => {
+        const within = selection.get(key)
+        return [key, within !== undefined && Predicate.isObject(inner) ? select(inner, within) : inner]
+      })
+  )
+
+/**
+ * `fields=id,query(id,model)` leaves those keys; an empty `fields`, and the `null` of the TypeScript SDK, leave everything.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const projected = (value: object, fields: string | undefined): object =>
+  fields === undefined || fields.trim() === "" || fields === "null" ? value : select(value, parse(fields))

@@ -29,6 +29,7 @@ import * as LookerErrors from "./LookerErrors.ts"
 import * as QueryStore from "./QueryStore.ts"
 import * as SessionHandlers from "./SessionHandlers.ts"
 import * as Sessions from "./Sessions.ts"
+import * as StatusPage from "./StatusPage.ts"
 import * as TaskStore from "./TaskStore.ts"
 import * as Users from "./Users.ts"
 
@@ -215,6 +216,7 @@ const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.
     ]),
     Layer.provide(SessionHandlers.layerAuthorization),
     Layer.provide(HttpServer.layerServices),
+    Layer.merge(StatusPage.layer),
     Layer.merge(LookerErrors.layer)
   )
 

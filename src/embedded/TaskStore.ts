@@ -87,6 +87,8 @@ export class TaskStore extends Context.Service<
     readonly get: (userId: string, id: string) => Effect.Effect<Task, NotFound>
     readonly kill: (user: User, id: string) => Effect.Effect<void, NotFound>
     readonly unfinished: Effect.Effect<ReadonlyArray<Task>>
+    /** Of every user, in the order of their creation. */
+    readonly all: Effect.Effect<ReadonlyArray<Task>>
   }
 >()("effect-looker/embedded/TaskStore") {}
 
@@ -192,7 +194,11 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
       create,
       get,
       kill,
-      unfinished: Effect.sync(() => [...tasks.values()].filter(isUnfinished))
+      unfinished: Effect.sync(() => [...tasks.values()].filter(isUnfinished)),
+      all: Effect.andThen(
+        expire,
+        Effect.sync(() => [...tasks.values()])
+      )
     })
   })
 

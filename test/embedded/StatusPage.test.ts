@@ -1,0 +1,234 @@
+/**
+ * The pages for people, read as bytes and in a headless Chromium, which is the one of CHROMIUM_PATH or /usr/bin/chromium.
+ */
+import { existsSync } from "node:fs"
+import { request } from "node:http"
+import { assert, describe, it, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Layer from "effect/Layer"
+import { chromium, type Page } from "playwright-core"
+import * as EmbeddedLooker from "../../src/embedded/EmbeddedLooker.ts"
+import { createTask, ends, folder, leaves, login, type Options, orders, send } from "./support.ts"
+
+const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium"
+const hasChromium = existsSync(executablePath)
+
+const script = "<script>document.title = 'taken'</script><img src=x onerror=document.title='taken'>"
+const query = {
+  view: "orders",
+  fields: ["orders.status", "orders.count"],
+  filters: { "orders.status": `"${script}"` }
+}
+const overflowing = { view: "huge", fields: ["huge.total_n"] }
+
+/** A server with its address, and the client of `support.ts` that talks to it. */
+const served = (options: Options = {}) =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.gen(function* () {
+      const { baseUrl } = yield* EmbeddedLooker.EmbeddedServer
+      return HttpClient.mapRequest(
+        yield* HttpClient.HttpClient,
+        HttpClientRequest.updateUrl((url) => url.replace(EmbeddedLooker.inProcessBaseUrl, baseUrl))
+      )
+    })
+  ).pipe(
+    Layer.provide(FetchHttpClient.layer),
+    Layer.provideMerge(
+      Layer.unwrap(
+        Effect.map(folder({ "orders.csv": orders, "huge.csv": `n\n${"9".repeat(38)}\n${"9".repeat(38)}\n` }), (data) =>
+          EmbeddedLooker.layerServer({ ...options, data })
+        )
+      )
+    )
+  )
+
+/** A GET with any `host` header, which `fetch` does not allow. */
+const getAs = (path: string, host: string) =>
+  Effect.flatMap(EmbeddedLooker.EmbeddedServer, ({ baseUrl }) =>
+    Effect.callback<{ readonly status: number | undefined; readonly text: string }>((resume) => {
+      request(`${baseUrl}${path}`, { headers: { host } }, (response) => {
+        let text = ""
+        response.setEncoding("utf8").on("data", (part) => {
+          text += part
+        })
+        response.on("end", () => resume(Effect.succeed({ status: response.statusCode, text })))
+      }).end()
+    })
+  )
+
+layer(served(), { excludeTestServices: true })("the page of tasks", (it) => {
+  it.effect("shows how a task ended, with what a user sent as text", () =>
+    Effect.gen(function* () {
+      const token = yield* login
+      const complete = yield* createTask(token, query, "csv")
+      const failed = yield* createTask(token, overflowing, "json")
+      for (const id of [complete, failed]) yield* ends(token, id)
+      const page = yield* send("GET", "/")
+      assert.strictEqual(page.status, 200)
+      assert.include(page.type, "text/html")
+      for (const text of [complete, failed, "orders.count", "&lt;script&gt;", "Overflow"])
+        assert.include(page.text, text)
+      assert.notInclude(page.text, script)
+      assert.notInclude(page.text, "<img")
+    })
+  )
+
+  it.effect("names no credentials and no token", () =>
+    Effect.gen(function* () {
+      const token = yield* login
+      const { text } = yield* send("GET", "/")
+      assert.notInclude(text, token)
+      assert.notMatch(text, /client_secret|CLIENT_SECRET/)
+    })
+  )
+
+  it.effect("is shown under the machine's own names only, so that no page of the web can read it", () =>
+    Effect.gen(function* () {
+      const token = yield* login
+      const id = yield* createTask(token, query, "json")
+      for (const host of ["localhost", "LOCALHOST:1", "app.localhost:80", "127.0.0.1:1234", "127.1.2.3", "[::1]:1"]) {
+        const page = yield* getAs("/", host)
+        assert.deepStrictEqual([host, page.status, page.text.includes(id)], [host, 200, true])
+      }
+      for (const host of ["rebound.example", "127.0.0.1.example:80", "localhost.example", "notlocalhost", "10.0.0.1"]) {
+        const page = yield* getAs("/", host)
+        assert.deepStrictEqual([host, page.status, page.text.includes(id)], [host, 403, false])
+        assert.notInclude(page.text, "orders")
+        assert.notInclude(page.text, host)
+      }
+    })
+  )
+
+  it.effect("leaves other paths to Looker's errors", () =>
+    Effect.gen(function* () {
+      const answer = yield* send("GET", "/explore")
+      assert.strictEqual(answer.status, 404)
+      assert.include(answer.json.message, "Every path begins with /api/4.0")
+    })
+  )
+
+  it.effect("has the contract as an OpenAPI document, with Looker's names", () =>
+    Effect.gen(function* () {
+      const { json } = yield* send("GET", "/openapi.json")
+      assert.strictEqual(json.paths["/api/4.0/query_tasks/multi_results"].get.operationId, "query_task_multi_results")
+      assert.deepStrictEqual(json.paths["/api/4.0/login"].post.security, [])
+    })
+  )
+})
+
+/** A page that may load from the server alone, and what it tried to load from elsewhere. */
+const browse = Effect.gen(function* () {
+  const { baseUrl } = yield* EmbeddedLooker.EmbeddedServer
+  const browser = yield* Effect.acquireRelease(
+    Effect.promise(() =>
+      chromium.launch({
+        executablePath,
+        args: [
+          "--headless",
+          "--no-sandbox",
+          "--disable-gpu",
+          "--disable-quic",
+          "--no-first-run",
+          "--disable-background-networking",
+          "--disable-component-update",
+          "--disable-sync"
+        ]
+      })
+    ),
+    (browser) => Effect.promise(() => browser.close())
+  )
+  const page: Page = yield* Effect.promise(() => browser.newPage())
+  const elsewhere: Array<string> = []
+  yield* Effect.promise(() =>
+    page.route(
+      (url) => !url.href.startsWith(`${baseUrl}/`),
+      (route) => {
+        elsewhere.push(route.request().url())
+        return route.abort()
+      }
+    )
+  )
+  return { baseUrl, elsewhere, page }
+})
+
+describe.skipIf(!hasChromium)(
+  hasChromium ? "in Chromium" : `in Chromium: SKIPPED, there is none at ${executablePath} (CHROMIUM_PATH)`,
+  () => {
+    it.live("a task goes from running to complete on the page, which nobody reloads", () =>
+      Effect.gen(function* () {
+        const { baseUrl, elsewhere, page } = yield* browse
+        const token = yield* login
+        const id = yield* createTask(token, query, "csv")
+        yield* leaves(token, id, ["added"])
+        yield* Effect.promise(() => page.goto(baseUrl))
+        const status = page.locator(`#task-${id} .status`)
+        assert.strictEqual(yield* Effect.promise(() => status.innerText()), "running")
+        // What a reload would lose: a mark in the page, and a selection in a row that stays.
+        yield* Effect.promise(() =>
+          page.evaluate((id) => {
+            document.body.dataset.mark = "here"
+            getSelection()?.selectAllChildren(document.querySelector("h1") ?? document.body)
+            return id
+          }, id)
+        )
+        yield* Effect.promise(() => page.locator(`#finished #task-${id} .status.complete`).waitFor())
+        const kept = yield* Effect.promise(() =>
+          page.evaluate(() => [document.body.dataset.mark, String(getSelection()), document.title])
+        )
+        assert.deepStrictEqual(kept, ["here", "Embedded Looker", "Embedded Looker"])
+        assert.strictEqual(yield* Effect.promise(() => page.locator("#running tr").count()), 0)
+        const shown = yield* Effect.promise(() => page.locator(`#task-${id}`).innerText())
+        for (const text of [script, "orders.count", "csv"]) assert.include(shown, text)
+        assert.deepStrictEqual(elsewhere, [])
+      }).pipe(Effect.scoped, Effect.provide(served({ taskDelay: "2 seconds" })))
+    )
+
+    it.live("a selection inside of a row stays while others change, and a lost server is told", () =>
+      Effect.gen(function* () {
+        const { page, token, first } = yield* Effect.gen(function* () {
+          const { baseUrl, page } = yield* browse
+          const token = yield* login
+          const first = yield* createTask(token, query, "csv")
+          yield* ends(token, first)
+          yield* Effect.promise(() => page.goto(baseUrl))
+          yield* Effect.promise(() =>
+            page.evaluate((id) => {
+              getSelection()?.selectAllChildren(document.querySelector(`#task-${id} .id`) ?? document.body)
+            }, first)
+          )
+          return { page, token, first }
+        })
+        const second = yield* createTask(token, { ...query, limit: "3" }, "json")
+        yield* Effect.promise(() => page.locator(`#finished #task-${second} .status.complete`).waitFor())
+        assert.strictEqual(yield* Effect.promise(() => page.evaluate(() => String(getSelection()))), first)
+        const order = yield* Effect.promise(() =>
+          page.locator("#finished tbody tr").evaluateAll((rows) => rows.map((row) => row.id))
+        )
+        assert.deepStrictEqual(order, [`task-${second}`, `task-${first}`])
+        assert.isFalse(yield* Effect.promise(() => page.locator("#lost").isVisible()))
+        yield* Effect.promise(() => page.route("**/*", (route) => route.abort()))
+        yield* Effect.promise(() => page.locator("#lost").waitFor())
+        yield* Effect.promise(() => page.unroute("**/*"))
+        yield* Effect.promise(() => page.locator("#lost").waitFor({ state: "hidden" }))
+      }).pipe(Effect.scoped, Effect.provide(served()))
+    )
+
+    it.live("the reference is there without a network, and sends what a person tries", () =>
+      Effect.gen(function* () {
+        const { baseUrl, elsewhere, page } = yield* browse
+        yield* Effect.promise(() => page.goto(`${baseUrl}/docs`))
+        yield* Effect.promise(() => page.getByText("query_task_multi_results").first().waitFor())
+        const me = page.locator(".opblock", { hasText: "/api/4.0/user" })
+        yield* Effect.promise(() => me.locator(".opblock-summary-control").click())
+        yield* Effect.promise(() => me.getByRole("button", { name: "Try it out" }).click())
+        yield* Effect.promise(() => me.getByRole("button", { name: "Execute" }).click())
+        yield* Effect.promise(() => me.getByText("Requires authentication.").first().waitFor())
+        assert.deepStrictEqual(elsewhere, [])
+      }).pipe(Effect.scoped, Effect.provide(served()))
+    )
+  }
+)

@@ -17,7 +17,15 @@ import { basename, extname, join } from "node:path"
 import * as Effect from "effect/Effect"
 import type { DuckDb } from "./DuckDb.ts"
 import { EmbeddedError } from "./EmbeddedError.ts"
-import { type Explore, type Field, type FieldType, type Model, titleCase } from "./Model.ts"
+import {
+  type Explore,
+  type Field,
+  type FieldInfo,
+  type FieldType,
+  type Model,
+  type Timeframe,
+  titleCase
+} from "./Model.ts"
 import { file, identifier, literal } from "./Sql.ts"
 
 type Database = DuckDb["Service"]
@@ -181,66 +189,104 @@ const typeOf = (type: string): FieldType => {
   }
 }
 
-const shownAs = (type: FieldType, column: string): string => {
-  switch (type) {
-    case "yesno":
-      return `CASE WHEN ${column} THEN 'Yes' WHEN NOT ${column} THEN 'No' END`
-    case "date":
-      return `strftime(${column}, '%Y-%m-%d')`
-    case "time":
-      return `strftime(${column}, '%Y-%m-%d %H:%M:%S')`
-    default:
-      return column
-  }
-}
+const timeframes = ["date", "week", "month", "quarter", "year"] as const
 
-const exploreOf = (name: string, columns: ReadonlyArray<Column>): Explore => {
-  const fields = new Map<string, Field>()
+const aggregates = [
+  ["total", "sum"],
+  ["average", "average"],
+  ["min", "min"],
+  ["max", "max"]
+] as const
+
+const exploreOf = (table: string, name: string, columns: ReadonlyArray<Column>): Explore => {
   const label = titleCase(name)
-  const add = (category: Field["category"], short: string, type: FieldType, sql: string, sqlRaw: string) => {
+  const fields = new Map<string, Field>()
+  const add = (short: string, make: (info: Omit<FieldInfo, "type" | "lookerType" | "sql">) => Field) => {
     const full = `${name}.${short}`
     if (fields.has(full)) return
     const labelShort = titleCase(short)
-    fields.set(full, { category, name: full, label: `${label} ${labelShort}`, labelShort, type, sql, sqlRaw })
+    const info = { name: full, label: `${label} ${labelShort}`, labelShort, view: name, viewLabel: label }
+    fields.set(full, make({ ...info, dimensionGroup: null, fieldGroupLabel: null, fieldGroupVariant: labelShort }))
   }
   const typed = columns.map((column) => ({
     ...column,
     is: typeOf(column.type),
-    sql: `${identifier(name)}.${identifier(column.name)}`
+    sql: `${identifier(name)}.${identifier(column.name)}`,
+    isDouble: column.type === "DOUBLE"
   }))
+  const addDimension = (column: (typeof typed)[number], timeframe: Timeframe | undefined) => {
+    const { is, isDouble, name: own, sql } = column
+    // The column itself has its own name; Looker would call it `created_time`.
+    const isOwn = timeframe === undefined || timeframe === (is === "time" ? "time" : "date")
+    add(isOwn ? own : `${own}_${timeframe}`, (info) => ({
+      ...info,
+      category: "dimension",
+      type: timeframe === undefined || timeframe === "time" ? is : timeframe === "year" ? "number" : "date",
+      lookerType: timeframe === undefined ? is : `date_${timeframe}`,
+      ...(timeframe === undefined
+        ? {}
+        : {
+            dimensionGroup: `${name}.${own}`,
+            fieldGroupLabel: `${titleCase(own)} Date`,
+            fieldGroupVariant: titleCase(timeframe)
+          }),
+      sql,
+      column: sql,
+      columnType: is,
+      isDouble,
+      timeframe
+    }))
+  }
   // The columns first: where a generated name is also a column's, the column has it.
-  for (const { is, name: column, sql } of typed) add("dimension", column, is, shownAs(is, sql), sql)
-  for (const { is, name: column, sql } of typed) {
-    if (is !== "date" && is !== "time") continue
-    if (is === "time") add("dimension", `${column}_date`, "date", shownAs("date", sql), sql)
-    add("dimension", `${column}_week`, "date", shownAs("date", `date_trunc('week', ${sql})`), sql)
-    add("dimension", `${column}_month`, "date", `strftime(${sql}, '%Y-%m')`, sql)
-    add("dimension", `${column}_quarter`, "date", `(strftime(${sql}, '%Y') || '-Q' || quarter(${sql}))`, sql)
-    add("dimension", `${column}_year`, "number", `year(${sql})`, `year(${sql})`)
+  for (const column of typed) {
+    addDimension(
+      column,
+      column.is === "time" || column.is === "date" ? (column.is === "time" ? "time" : "date") : undefined
+    )
   }
-  add("measure", "count", "number", "count(*)", "count(*)")
-  for (const { is, name: column, sql, type } of typed) {
+  for (const column of typed) {
+    if (column.is !== "date" && column.is !== "time") continue
+    for (const timeframe of timeframes) addDimension(column, timeframe)
+  }
+  add("count", (info) => ({
+    ...info,
+    category: "measure",
+    type: "number",
+    lookerType: "count",
+    sql: null,
+    aggregate: "count",
+    column: undefined,
+    isDouble: false,
+    conditions: []
+  }))
+  for (const { is, isDouble, name: column, sql } of typed) {
     if (is !== "number") continue
-    // DOUBLEs are added in order, or the last digits of a sum would change from run to run.
-    const ordered = type === "DOUBLE" ? `${sql} ORDER BY ${sql}` : sql
-    const aggregates = [
-      ["total", `sum(${ordered})`],
-      ["average", `avg(${ordered})`],
-      ["min", `min(${sql})`],
-      ["max", `max(${sql})`]
-    ] as const
-    for (const [prefix, aggregate] of aggregates) add("measure", `${prefix}_${column}`, "number", aggregate, aggregate)
+    for (const [prefix, aggregate] of aggregates) {
+      add(`${prefix}_${column}`, (info) => ({
+        ...info,
+        category: "measure",
+        type: "number",
+        lookerType: aggregate,
+        sql,
+        aggregate,
+        column: sql,
+        isDouble,
+        conditions: []
+      }))
+    }
   }
-  return { name, label, sqlFrom: `${identifier(name)} AS ${identifier(name)}`, fields }
+  const view = { name, label, sqlTable: `${table} AS ${identifier(name)}`, fields }
+  return { name, label, view, fields }
 }
 
-const loadFile = Effect.fnUntraced(function* (database: Database, path: string, name: string) {
+const loadFile = Effect.fnUntraced(function* (database: Database, path: string, schema: string, name: string) {
   const source = yield* sourceOf(database, path)
   const columns = yield* describe(database, source)
   const names = uniqueNames(columns)
   const selected = columns.map((column, index) => `${normalised(column)} AS ${identifier(names[index] ?? "")}`)
-  yield* database.run(`CREATE TABLE ${identifier(name)} AS SELECT ${selected.join(", ")} FROM ${source}`)
-  return exploreOf(name, yield* describe(database, identifier(name)))
+  const table = `${schema}${identifier(name)}`
+  yield* database.run(`CREATE TABLE ${table} AS SELECT ${selected.join(", ")} FROM ${source}`)
+  return exploreOf(table, name, yield* describe(database, table))
 })
 
 /**
@@ -278,16 +324,11 @@ const sourcesOf = Effect.fnUntraced(function* (data: Data): Effect.fn.Return<Rea
   return sources
 })
 
-/**
- * Loads files, or the files of folders, and then locks the database. Files of other kinds are left alone.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const load = Effect.fn("DataFolder.load")(function* (
+const loadModel = Effect.fnUntraced(function* (
   database: Database,
+  name: string,
   data: Data,
-  modelName: string
+  schema: string
 ): Effect.fn.Return<Model, EmbeddedError> {
   const sources = yield* sourcesOf(data)
   if (sources.length === 0) {
@@ -298,11 +339,33 @@ export const load = Effect.fn("DataFolder.load")(function* (
     if (explores.has(name)) {
       return yield* new EmbeddedError({ message: `${path} would be a second explore ${name}: rename one file`, path })
     }
-    explores.set(name, yield* Effect.mapError(loadFile(database, path, name), unreadable(path)))
+    explores.set(name, yield* Effect.mapError(loadFile(database, path, schema, name), unreadable(path)))
   }
+  return { name, label: titleCase(name), explores }
+})
+
+/**
+ * Loads the files of one or several models, or the files of their folders, and then locks the database. Files of other kinds are left
+ * alone.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const load = Effect.fn("DataFolder.load")(function* (
+  database: Database,
+  data: Readonly<Record<string, Data>>
+): Effect.fn.Return<ReadonlyMap<string, Model>, EmbeddedError> {
+  const models = new Map<string, Model>()
+  for (const [name, files] of Object.entries(data)) {
+    // Each further model has a schema of its own, so that two of them may have a file of the same name.
+    const schema = models.size === 0 ? "" : identifier(`model_${name}`)
+    if (schema !== "") yield* Effect.orDie(database.run(`CREATE SCHEMA ${schema}`))
+    models.set(name, yield* loadModel(database, name, files, schema === "" ? "" : `${schema}.`))
+  }
+  if (models.size === 0) return yield* new EmbeddedError({ message: "no data: no model is named" })
   yield* Effect.forEach(
     ["CREATE SCHEMA results", "SET enable_external_access = false", "SET lock_configuration = true"],
     database.run
   ).pipe(Effect.orDie)
-  return { name: modelName, explores }
+  return models
 })

@@ -6,6 +6,7 @@
 import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Context from "effect/Context"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -44,9 +45,15 @@ export interface Options {
    * Folders or single files (.csv .json .ndjson .jsonl .parquet), each an explore named after the file; or an object of explore name to
    * file.
    */
-  readonly data: DataFolder.Data
-  /** The name of the model. Default: `"embedded"`. */
+  readonly data?: DataFolder.Data | undefined
+  /** The name of the model that `data` is. Default: `"embedded"`. */
   readonly model?: string | undefined
+  /** More models, each by its name with its own data. */
+  readonly models?: Readonly<Record<string, DataFolder.Data>> | undefined
+  /**
+   * What filters such as `7 days` take for the present. Default: the time at which a task is created.
+   */
+  readonly now?: DateTime.DateTime.Input | undefined
   /** What a login must say. Default: `"embedded"`. */
   readonly clientId?: string | undefined
   /** What a login must say. Default: `"embedded"`. */
@@ -147,7 +154,8 @@ const onlyUser = (options: Options): Users.UserOptions => ({
   permissions: ["administer"]
 })
 
-interface Settings extends TaskStore.Options {
+interface Settings extends TaskStore.Options, QueryStore.Options {
+  readonly models: Readonly<Record<string, DataFolder.Data>>
   readonly tokenLife: Duration.Duration
 }
 
@@ -163,10 +171,17 @@ const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.
       Effect.mapError(() => refuse(name, given, 'a length of time, such as "90 seconds" or a number of milliseconds'))
     )
   }
-  const { concurrency = 2, port = 0 } = options
+  const { concurrency = 2, data, model = "embedded", models, port = 0 } = options
   if (options.users !== undefined && (options.clientId ?? options.clientSecret) !== undefined) {
     const message = "there are users and a clientId or clientSecret: put the credentials into users"
     return yield* new EmbeddedError({ message })
+  }
+  if (data !== undefined && models !== undefined && Object.hasOwn(models, model)) {
+    return yield* new EmbeddedError({ message: `there are two models ${model}: data is one, and models has another` })
+  }
+  const now = options.now === undefined ? undefined : DateTime.make(options.now)
+  if (now !== undefined && Option.isNone(now)) {
+    return yield* refuse("now", options.now, 'a time, such as "2001-01-10T18:20:00Z" or a number of milliseconds')
   }
   const tokenLife = yield* lifeOf("tokenLife", "1 hour")
   if (!Number.isInteger(concurrency) || concurrency < 1) {
@@ -180,6 +195,8 @@ const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.
   }
   return {
     concurrency,
+    models: { ...(data === undefined ? {} : { [model]: data }), ...models },
+    now: now?.pipe(Option.map(DateTime.toEpochMillis), Option.getOrUndefined),
     resultLife: yield* lifeOf("resultLife", "1 hour"),
     taskDelay: yield* lifeOf("taskDelay", 0),
     tokenLife
@@ -194,11 +211,11 @@ const layerStores = Effect.fnUntraced(function* (
   const queries = Layer.unwrap(
     Effect.gen(function* () {
       const database = yield* DuckDb.DuckDb
-      const model = yield* DataFolder.load(database, options.data, options.model ?? "embedded")
+      const models = yield* DataFolder.load(database, settings.models)
       const users = options.users ?? [onlyUser(options)]
-      const refusal = Users.invalid(users, [model.name])
+      const refusal = Users.invalid(users, [...models.keys()])
       if (refusal !== undefined) return yield* refusal
-      return Layer.merge(QueryStore.layer(model), Users.layer(users))
+      return Layer.merge(QueryStore.layer(models, settings), Users.layer(users))
     })
   )
   return Layer.mergeAll(queries, TaskStore.layer(settings), Sessions.layer(settings)).pipe(

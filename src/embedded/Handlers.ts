@@ -94,7 +94,7 @@ const runningBody = (now: number, reader: User, owner: User, task: Task) => ({
   message: null,
   status: task.state.status,
   runtime: task.state.status === "running" ? (now - task.state.startedAt) / 1000 : 0,
-  sql: reader.seesSql ? task.sql : null,
+  sql: reader.seesSql ? task.plan.sql : null,
   sql_interface_sql: null
 })
 
@@ -131,7 +131,7 @@ const entry = (id: string, task: Task | undefined): Stream.Stream<string, unknow
   }
   switch (state.status) {
     case "complete":
-      return wrap(ResultBody.stream(task, format, state, state.rowCount))
+      return wrap(ResultBody.stream(task, format, state))
     case "error":
       return wrap(Stream.make(ResultBody.failure(task, format, state, state.error)))
     case "expired":
@@ -201,7 +201,7 @@ export const layerQuery = (
             }
             // 404 for an unknown query: not determined for Looker, which documents 404 and 422 here.
             const stored = yield* allowed(queries.get(payload.query_id))
-            const plan = yield* QueryCompiler.withLimit(stored.plan, params.limit)
+            const plan = yield* queries.plan(stored, params.limit)
             const task = yield* tasks.create({ userId: user.id, stored, plan, body: payload, params })
             return answer(taskBody(user, task), params.fields)
           })
@@ -223,7 +223,7 @@ export const layerQuery = (
               Stream.concat(Stream.make(index === 0 ? "" : ","), entry(id, found[index]))
             )
             const body = [Stream.make("{"), ...entries, Stream.make("}")].reduce(Stream.concat)
-            const rows = found.map((task) => (task?.state.status === "complete" ? task.state.rowCount : 0))
+            const rows = found.map((task) => (task?.state.status === "complete" ? task.state.result.rows.rowCount : 0))
             const total = rows.reduce((sum, count) => sum + count, 0)
             return yield* respond(body, total, "application/json; charset=utf-8")
           }).pipe(Effect.provideService(DuckDb, database))
@@ -241,8 +241,8 @@ export const layerQuery = (
                   : HttpServerResponse.text("The query is not finished", { status: 202 })
               case "complete":
                 return yield* respond(
-                  ResultBody.stream(task, format, state, state.rowCount),
-                  state.rowCount,
+                  ResultBody.stream(task, format, state),
+                  state.result.rows.rowCount,
                   ResultBody.contentType(format)
                 )
               case "error": {

@@ -14,28 +14,101 @@
 export type FieldType = "string" | "number" | "yesno" | "date" | "time"
 
 /**
- * A dimension is something to group by, a measure an aggregate.
- *
- * **Details**
- *
- * `sql` is the value as it is shown: text for all types but `number`. `sqlRaw` is what a filter compares with: a DATE or
- * TIMESTAMP for `date` and `time`, a BOOLEAN for `yesno`, and the same as `sql` for the others.
+ * The parts of a time that a dimension group offers.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Field {
-  readonly category: "dimension" | "measure"
+export type Timeframe = "time" | "date" | "week" | "month" | "quarter" | "year"
+
+/**
+ * What a measure does with the values of its column. `list` is the distinct values as one text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Aggregate = "count" | "count_distinct" | "sum" | "average" | "median" | "min" | "max" | "list"
+
+/**
+ * What dimensions and measures have in common, most of it to be shown.
+ *
+ * **Details**
+ *
+ * `type` is how a value is written: text for all types but `number`. `lookerType` is Looker's own word for the kind of field
+ * (`date_month`, `count_distinct`). `sql` is what the model says the field is, before any time zone, aggregate or format.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FieldInfo {
   readonly name: string
   readonly label: string
   readonly labelShort: string
   readonly type: FieldType
-  readonly sql: string
-  readonly sqlRaw: string
+  readonly lookerType: string
+  readonly view: string
+  readonly viewLabel: string
+  readonly dimensionGroup: string | null
+  readonly fieldGroupLabel: string | null
+  readonly fieldGroupVariant: string
+  readonly sql: string | null
 }
 
 /**
- * What Looker's queries call `view`: a table and the fields it offers, by their full names (`flights.origin`).
+ * Something to group by.
+ *
+ * **Details**
+ *
+ * `column` is an SQL expression of the type `columnType`: a DATE for `date`, a TIMESTAMP in UTC for `time`, a BOOLEAN for
+ * `yesno`. A filter compares with it, in the language of that type. What is shown is its `timeframe`, if it has one. `isDouble` says
+ * that its numbers have to be added in order to give the same sum twice.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Dimension extends FieldInfo {
+  readonly category: "dimension"
+  readonly column: string
+  readonly columnType: FieldType
+  readonly isDouble: boolean
+  readonly timeframe: Timeframe | undefined
+}
+
+/**
+ * An aggregate of a column, over the rows for which all of its conditions hold. A `count` of no column counts rows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Measure extends FieldInfo {
+  readonly category: "measure"
+  readonly aggregate: Aggregate
+  readonly column: string | undefined
+  readonly isDouble: boolean
+  readonly conditions: ReadonlyArray<string>
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Field = Dimension | Measure
+
+/**
+ * A table, and the fields it offers by their full names (`flights.origin`).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface View {
+  readonly name: string
+  readonly label: string
+  readonly sqlTable: string
+  readonly fields: ReadonlyMap<string, Field>
+}
+
+/**
+ * What Looker's queries call `view`: where a query starts, and all the fields it may name.
  *
  * @category models
  * @since 0.1.0
@@ -43,7 +116,7 @@ export interface Field {
 export interface Explore {
   readonly name: string
   readonly label: string
-  readonly sqlFrom: string
+  readonly view: View
   readonly fields: ReadonlyMap<string, Field>
 }
 
@@ -53,6 +126,7 @@ export interface Explore {
  */
 export interface Model {
   readonly name: string
+  readonly label: string
   readonly explores: ReadonlyMap<string, Explore>
 }
 

@@ -3,12 +3,15 @@
  *
  * @since 0.1.0
  */
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { knownKeys, type QueryInput } from "../domain/Query.ts"
 import { type ValidationDetail, ValidationFailed } from "../LookerError.ts"
+import { dimensionSql, measureSql } from "./FieldSql.ts"
 import * as FilterExpression from "./FilterExpression.ts"
-import type { Explore, Field, Model } from "./Model.ts"
+import type { Dimension, Explore, Field, Measure, Model } from "./Model.ts"
 import { identifier } from "./Sql.ts"
 
 /**
@@ -21,7 +24,18 @@ export interface Sort {
 }
 
 /**
- * A query that will run: `sql` gives every row, in order; {@link limited} cuts it.
+ * When a query is read, in milliseconds since 1970, and the limit that a task has instead of the query's own.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Context {
+  readonly now: number
+  readonly limit?: number | undefined
+}
+
+/**
+ * A query that will run: what it asks for, found in the model. `sql` is the statement that gives its rows, in order, as a person reads it.
  *
  * @category models
  * @since 0.1.0
@@ -29,9 +43,13 @@ export interface Sort {
 export interface Plan {
   readonly explore: Explore
   readonly fields: ReadonlyArray<Field>
+  readonly dimensions: ReadonlyArray<Dimension>
+  readonly pivotFields: ReadonlyArray<Dimension>
+  readonly measures: ReadonlyArray<Measure>
   readonly filters: Readonly<Record<string, string>>
   readonly sorts: ReadonlyArray<Sort>
   readonly limit: number | undefined
+  readonly timezone: string
   readonly sql: string
 }
 
@@ -108,21 +126,10 @@ const refused = [
 const unsupported = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
   const unknown = Object.keys(query).filter((key) => !knownKeys.has(key))
   const set = refused.filter((key) => isSet(query[key]) && !(key === "dynamic_fields" && query[key] === "[]"))
-  const timezone = query.query_timezone
-  // Files have no time zone: their times are taken as they are, as UTC. Another zone would silently be wrong.
-  const zone = isSet(timezone) && timezone !== "UTC" && timezone !== "Etc/UTC" ? ["query_timezone"] : []
   const misspelt = unknown.map((key, index) =>
     detail(key, "unknown", `A query has no ${JSON.stringify(key)}. ${closeTo(key, [...knownKeys], index)}`)
   )
-  const unable = [...set, ...zone].map((key) =>
-    detail(
-      key,
-      "not_supported",
-      key === "query_timezone"
-        ? `query_timezone ${JSON.stringify(timezone)} is not supported by the embedded Looker, which works in UTC.`
-        : `${key} is not supported by the embedded Looker yet.`
-    )
-  )
+  const unable = set.map((key) => detail(key, "not_supported", `${key} is not supported by the embedded Looker yet.`))
   return [...misspelt, ...unable]
 }
 
@@ -132,6 +139,15 @@ const limitOf = (limit: QueryInput["limit"]): Result.Result<number | undefined, 
   if (text === "-1") return Result.succeed(undefined)
   if (/^\d{1,15}$/.test(text)) return Result.succeed(Number(text))
   return Result.fail(detail("limit", "invalid", `limit ${JSON.stringify(limit)} is neither a row count nor -1.`))
+}
+
+const timezoneOf = (name: QueryInput["query_timezone"]): Result.Result<string, ValidationDetail> => {
+  if (name === undefined || name === null || name === "") return Result.succeed("UTC")
+  // Numbers such as +02:00 are zones for JavaScript, and not for DuckDB.
+  const known = /^[A-Za-z]/.test(name) && Option.isSome(DateTime.zoneMakeNamed(name))
+  if (known) return Result.succeed(name === "Etc/UTC" ? "UTC" : name)
+  const message = `query_timezone ${JSON.stringify(name)} is no time zone: write a name such as "America/New_York".`
+  return Result.fail(detail("query_timezone", "invalid", message))
 }
 
 const sortPattern = /^(\S+?)(?:\s+(asc|desc))?$/i
@@ -160,20 +176,30 @@ interface Where {
  * @since 0.1.0
  */
 export const compile = (
-  model: Model,
+  models: ReadonlyMap<string, Model>,
   query: QueryInput,
-  context: FilterExpression.Context
+  context: Context
 ): Effect.Effect<Plan, ValidationFailed> =>
   Effect.suspend(() => {
     const errors: Array<ValidationDetail> = [...unsupported(query)]
-    const explore = model.explores.get(query.view)
-    if (query.model !== model.name) {
-      errors.push(detail("model", "not_found", `Unknown model ${JSON.stringify(query.model)}. There is ${model.name}.`))
+    const model = models.get(query.model)
+    if (model === undefined) {
+      const known = closeTo(query.model, [...models.keys()], errors.length)
+      errors.push(detail("model", "not_found", `Unknown model ${JSON.stringify(query.model)}. ${known}`))
+      return Effect.fail(invalid(errors))
     }
+    const explore = model.explores.get(query.view)
     if (explore === undefined) {
       const known = closeTo(query.view, [...model.explores.keys()], errors.length)
       errors.push(detail("view", "not_found", `Unknown explore ${JSON.stringify(query.view)}. ${known}`))
       return Effect.fail(invalid(errors))
+    }
+
+    /** What is right; what is wrong is remembered. */
+    const orError = <A>(result: Result.Result<A, ValidationDetail>): A | undefined => {
+      if (Result.isSuccess(result)) return result.success
+      errors.push(result.failure)
+      return undefined
     }
 
     const find = (name: string, where: string): Field | undefined => {
@@ -195,11 +221,14 @@ export const compile = (
     const measures = found.filter((field) => field.category === "measure")
     const fields = [...dimensions, ...measures]
 
+    const timezone = orError(timezoneOf(query.query_timezone)) ?? "UTC"
     const conditions: Array<Where> = []
     for (const [name, expression] of Object.entries(query.filters ?? {})) {
       const field = find(name, "filters")
       if (field === undefined) continue
-      const condition = FilterExpression.toSql(field.type, field.sqlRaw, expression, context)
+      const [type, column] =
+        field.category === "dimension" ? [field.columnType, field.column] : [field.type, measureSql(field)]
+      const condition = FilterExpression.toSql(type, column, expression, { now: context.now, timezone })
       if (Result.isFailure(condition)) {
         const why = `Filter ${JSON.stringify(expression)} on ${name}: ${condition.failure}.`
         errors.push(detail("filters", "invalid", why))
@@ -221,9 +250,8 @@ export const compile = (
         sorts.push({ field: name, desc: direction?.toLowerCase() === "desc" })
       }
     }
-    const limit = limitOf(query.limit)
-    if (Result.isFailure(limit)) errors.push(limit.failure)
-    if (errors.length > 0 || Result.isFailure(limit)) return Effect.fail(invalid(errors))
+    const limit = orError(limitOf(context.limit ?? query.limit))
+    if (errors.length > 0) return Effect.fail(invalid(errors))
 
     const ordered = wanted.length === 0 ? defaultSorts(fields) : sorts
     // All dimensions break ties, so that the same query always gives the same bytes.
@@ -237,43 +265,29 @@ export const compile = (
       conditions.filter((where) => where.field.category === category).map((where) => `(${where.condition})`)
     const where = among("dimension")
     const having = among("measure")
+    const columns = fields.map((field) => {
+      const sql = field.category === "dimension" ? dimensionSql(field, timezone) : measureSql(field)
+      return `    ${sql} AS ${identifier(field.name)}`
+    })
     const sql = [
-      `SELECT\n${fields.map((field) => `    ${field.sql} AS ${identifier(field.name)}`).join(",\n")}`,
-      `FROM ${explore.sqlFrom}`,
+      `SELECT\n${columns.join(",\n")}`,
+      `FROM ${explore.view.sqlTable}`,
       ...(where.length > 0 ? [`WHERE ${where.join(" AND ")}`] : []),
       ...(dimensions.length > 0 ? [`GROUP BY ${dimensions.map((_, index) => index + 1).join(", ")}`] : []),
       ...(having.length > 0 ? [`HAVING ${having.join(" AND ")}`] : []),
-      ...(by.length > 0 ? [`ORDER BY ${by.join(", ")}`] : [])
+      ...(by.length > 0 ? [`ORDER BY ${by.join(", ")}`] : []),
+      ...(limit === undefined ? [] : [`LIMIT ${limit}`])
     ].join("\n")
     return Effect.succeed({
       explore,
       fields,
+      dimensions,
+      pivotFields: [],
+      measures,
       filters: query.filters ?? {},
       sorts: ordered,
-      limit: limit.success,
+      limit,
+      timezone,
       sql
     })
   })
-
-/**
- * The plan with another limit: `create_query_task?limit=` overrides the query's own.
- *
- * @category combinators
- * @since 0.1.0
- */
-export const withLimit = (plan: Plan, limit: number | undefined): Effect.Effect<Plan, ValidationFailed> => {
-  if (limit === undefined) return Effect.succeed(plan)
-  return Result.match(limitOf(limit), {
-    onFailure: (error) => Effect.fail(invalid([error])),
-    onSuccess: (limit) => Effect.succeed({ ...plan, limit })
-  })
-}
-
-/**
- * The statement to run.
- *
- * @category conversions
- * @since 0.1.0
- */
-export const limited = (plan: Plan): string =>
-  plan.limit === undefined ? plan.sql : `${plan.sql}\nLIMIT ${plan.limit}`

@@ -19,10 +19,24 @@ import * as QueryCompiler from "./QueryCompiler.ts"
  */
 export interface StoredQuery {
   readonly query: Query & { readonly id: string }
-  readonly plan: QueryCompiler.Plan
+  readonly input: QueryInput
 }
 
 /**
+ * `now`, in milliseconds since 1970, is what relative dates are relative to; without it, the time at which they are read.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly now: number | undefined
+}
+
+/**
+ * **Details**
+ *
+ * `plan` reads a query for a task, at the time of the task: relative dates go on meaning the present.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -32,6 +46,10 @@ export class QueryStore extends Context.Service<
     readonly create: (input: QueryInput) => Effect.Effect<StoredQuery, ValidationFailed>
     readonly get: (id: string) => Effect.Effect<StoredQuery, NotFound>
     readonly forSlug: (slug: string) => Effect.Effect<StoredQuery, NotFound>
+    readonly plan: (
+      stored: StoredQuery,
+      limit: number | undefined
+    ) => Effect.Effect<QueryCompiler.Plan, ValidationFailed>
   }
 >()("effect-looker/embedded/QueryStore") {}
 
@@ -100,10 +118,14 @@ const urlsOf = (body: ReturnType<typeof normalised>, clientId: string) => {
  * @category constructors
  * @since 0.1.0
  */
-export const make = (model: Model): QueryStore["Service"] => {
+export const make = (models: ReadonlyMap<string, Model>, options: Options): QueryStore["Service"] => {
   const byBody = new Map<string, StoredQuery>()
   const byId = new Map<string, StoredQuery>()
   const bySlug = new Map<string, StoredQuery>()
+
+  const now = options.now === undefined ? Clock.currentTimeMillis : Effect.succeed(options.now)
+  const compile = (input: QueryInput, limit?: number) =>
+    Effect.flatMap(now, (now) => QueryCompiler.compile(models, input, { now, limit }))
 
   const create = Effect.fn("QueryStore.create")(function* (input: QueryInput) {
     if (input.client_id && !/^[A-Za-z0-9]{22}$/.test(input.client_id)) {
@@ -124,8 +146,7 @@ export const make = (model: Model): QueryStore["Service"] => {
     const key = JSON.stringify(body, sortedKeys)
     const known = byBody.get(key)
     if (known !== undefined) return known
-    const now = yield* Clock.currentTimeMillis
-    const plan = yield* QueryCompiler.compile(model, input, { now, timezone: "UTC" })
+    yield* compile(input)
     const client_id = body.client_id ?? lettersFor(key, 22)
     const slug = lettersFor(key, 7)
     const query = {
@@ -137,7 +158,7 @@ export const make = (model: Model): QueryStore["Service"] => {
       ...urlsOf(body, client_id),
       has_table_calculations: false
     }
-    const stored = { query, plan }
+    const stored = { query, input }
     byBody.set(key, stored)
     byId.set(query.id, stored)
     bySlug.set(slug, stored).set(client_id, stored)
@@ -148,11 +169,17 @@ export const make = (model: Model): QueryStore["Service"] => {
       const stored = queries.get(key)
       return stored === undefined ? Effect.fail(new NotFound({ message: "Not found" })) : Effect.succeed(stored)
     })
-  return QueryStore.of({ create, get: lookUp(byId), forSlug: lookUp(bySlug) })
+  return QueryStore.of({
+    create,
+    get: lookUp(byId),
+    forSlug: lookUp(bySlug),
+    plan: ({ input }, limit) => compile(input, limit)
+  })
 }
 
 /**
  * @category layers
  * @since 0.1.0
  */
-export const layer = (model: Model): Layer.Layer<QueryStore> => Layer.sync(QueryStore, () => make(model))
+export const layer = (models: ReadonlyMap<string, Model>, options: Options): Layer.Layer<QueryStore> =>
+  Layer.sync(QueryStore, () => make(models, options))

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type DatabaseError, DuckDb } from "./DuckDb.ts"
 import type { Field } from "./Model.ts"
+import type { Column, ResultSet } from "./ResultSet.ts"
 import { identifier, literal } from "./Sql.ts"
 import type { Task } from "./TaskStore.ts"
 
@@ -48,17 +49,17 @@ interface Layout {
 /** Rows per page. */
 const pageSize = 20_000
 
-const cellText = (field: Field): string => {
-  const text = `CAST(${identifier(field.name)} AS VARCHAR)`
+const cellText = ({ field, sqlName }: Column): string => {
+  const text = `CAST(${identifier(sqlName)} AS VARCHAR)`
   // A DOUBLE may have become infinite or NaN on the way, for which JSON has no word.
   return field.type === "number" ? `CASE WHEN ${text} NOT IN ('nan', 'inf', '-inf') THEN ${text} END` : text
 }
 
-const jsonCell = (field: Field): string =>
-  `coalesce(${field.type === "number" ? cellText(field) : `CAST(to_json(${cellText(field)}) AS VARCHAR)`}, 'null')`
+const jsonCell = (column: Column): string =>
+  `coalesce(${column.field.type === "number" ? cellText(column) : `CAST(to_json(${cellText(column)}) AS VARCHAR)`}, 'null')`
 
-const jsonRow = (fields: ReadonlyArray<Field>, cell: (field: Field) => string): string => {
-  const members = fields.map((field) => `${literal(`${JSON.stringify(field.name)}:`)} || ${cell(field)}`)
+const jsonRow = (columns: ReadonlyArray<Column>, cell: (column: Column) => string): string => {
+  const members = columns.map((column) => `${literal(`${JSON.stringify(column.field.name)}:`)} || ${cell(column)}`)
   return `'{' || ${members.join(" || ',' || ")} || '}'`
 }
 
@@ -67,10 +68,8 @@ const csvText = (text: string): string => `CASE WHEN regexp_matches(${text}, '["
 
 const csvQuoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
 
-const csvHeader = (fields: ReadonlyArray<Field>): string =>
-  `${fields.map((field) => csvQuoted(field.label)).join(",")}\n`
-
-const viewOf = (field: Field): string => field.name.slice(0, field.name.indexOf("."))
+const csvHeader = (columns: ReadonlyArray<Column>): string =>
+  `${columns.map(({ field }) => csvQuoted(field.label)).join(",")}\n`
 
 const fieldOf =
   (task: Task) =>
@@ -81,13 +80,13 @@ const fieldOf =
       name: field.name,
       label: field.label,
       label_short: field.labelShort,
-      field_group_label: null,
-      field_group_variant: field.labelShort,
-      type: field.type,
+      field_group_label: field.fieldGroupLabel,
+      field_group_variant: field.fieldGroupVariant,
+      type: field.lookerType,
       category: field.category,
-      view: viewOf(field),
-      view_label: task.plan.explore.label,
-      dimension_group: null,
+      view: field.view,
+      view_label: field.viewLabel,
+      dimension_group: field.dimensionGroup,
       hidden: false,
       description: null,
       is_numeric: field.type === "number",
@@ -116,6 +115,10 @@ interface Ended {
   readonly endedAt: number
 }
 
+interface Complete extends Ended {
+  readonly result: ResultSet
+}
+
 /** What json_detail says before its rows, with the keys of recorded answers. */
 const detailHead = (task: Task, { endedAt, startedAt }: Ended, truncated: boolean): Record<string, unknown> => ({
   from_cache: true,
@@ -128,11 +131,11 @@ const detailHead = (task: Task, { endedAt, startedAt }: Ended, truncated: boolea
   aggregate_table_used_info: null,
   runtime: ((endedAt - startedAt) / 1000).toFixed(3),
   added_params: {
-    query_timezone: "UTC",
+    query_timezone: task.plan.timezone,
     sorts: task.plan.sorts.map((sort) => `${sort.field}${sort.desc ? " desc" : ""}`)
   },
   forecast_result: null,
-  sql: task.sql,
+  sql: task.plan.sql,
   sql_explain: null,
   fields: fieldsOf(task),
   fill_fields: [],
@@ -142,7 +145,7 @@ const detailHead = (task: Task, { endedAt, startedAt }: Ended, truncated: boolea
   applied_filter_expression: null,
   number_format: "1,234.56",
   explore: { name: task.plan.explore.name, label: task.plan.explore.label, description: null },
-  timezone: "UTC"
+  timezone: task.plan.timezone
 })
 
 const detailTail = { drill_menu_build_time: 0, has_subtotals: false }
@@ -156,7 +159,7 @@ const biMetadata = (task: Task): Record<string, unknown> => ({
   columns_truncated: "no",
   filter_expression: null,
   filters: task.plan.filters,
-  sql: task.sql
+  sql: task.plan.sql
 })
 
 /** An object with an array still to be filled in under `key`, cut in two. */
@@ -168,24 +171,24 @@ const around = (head: Record<string, unknown>, key: string, tail: Record<string,
   }
 }
 
-const layoutOf = (task: Task, format: Format, ended: Ended, rowCount: number): Layout => {
-  const { fields } = task.plan
+const layoutOf = (task: Task, format: Format, ended: Complete): Layout => {
+  const { columns } = ended.result
   const between = ",\n"
   switch (format) {
     case "json":
-      return { before: "[", row: jsonRow(fields, jsonCell), between, after: "]" }
+      return { before: "[", row: jsonRow(columns, jsonCell), between, after: "]" }
     case "json_bi":
-      return { ...around({ metadata: biMetadata(task) }, "rows", {}), row: jsonRow(fields, jsonCell), between }
+      return { ...around({ metadata: biMetadata(task) }, "rows", {}), row: jsonRow(columns, jsonCell), between }
     case "json_detail":
       return {
-        ...around(detailHead(task, ended, rowCount === task.plan.limit), "data", detailTail),
-        row: jsonRow(fields, (field) => `'{"value":' || ${jsonCell(field)} || '}'`),
+        ...around(detailHead(task, ended, ended.result.truncated), "data", detailTail),
+        row: jsonRow(columns, (column) => `'{"value":' || ${jsonCell(column)} || '}'`),
         between
       }
     case "csv":
       return {
-        before: csvHeader(fields),
-        row: `${fields.map((field) => `coalesce(${csvText(cellText(field))}, '')`).join(" || ',' || ")} || '\n'`,
+        before: csvHeader(columns),
+        row: `${columns.map((column) => `coalesce(${csvText(cellText(column))}, '')`).join(" || ',' || ")} || '\n'`,
         between: "",
         after: ""
       }
@@ -198,19 +201,15 @@ const layoutOf = (task: Task, format: Format, ended: Ended, rowCount: number): L
  * @category conversions
  * @since 0.1.0
  */
-export const stream = (
-  task: Task,
-  format: Format,
-  ended: Ended,
-  rowCount: number
-): Stream.Stream<string, DatabaseError, DuckDb> => {
-  const layout = layoutOf(task, format, ended, rowCount)
+export const stream = (task: Task, format: Format, ended: Complete): Stream.Stream<string, DatabaseError, DuckDb> => {
+  const layout = layoutOf(task, format, ended)
+  const { rowCount, table } = ended.result.rows
   const pages = Stream.paginate(0, (start: number) =>
     Effect.gen(function* () {
       const database = yield* DuckDb
       const end = start + pageSize
       const rows = yield* database.run(
-        `SELECT string_agg(${layout.row}, ${literal(layout.between)} ORDER BY rowid) FROM ${task.table} ` +
+        `SELECT string_agg(${layout.row}, ${literal(layout.between)} ORDER BY rowid) FROM ${table} ` +
           `WHERE rowid >= ${start} AND rowid < ${end}`
       )
       const text = `${start === 0 ? "" : layout.between}${String(rows[0]?.[0] ?? "")}`
@@ -254,7 +253,7 @@ export const failure = (task: Task, format: Format, ended: Ended, error: Databas
           {
             message: databaseFailed,
             message_details: error.message,
-            params: task.sql,
+            params: task.plan.sql,
             edit_url: null,
             error_pos: null,
             level: "error",

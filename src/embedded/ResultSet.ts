@@ -36,7 +36,7 @@ export interface Column {
 }
 
 /**
- * Rows in order (by `rowid`), in a table of the schema `results` that nothing changes any more.
+ * Rows in order (by `rowid`, from 0), in a table that nothing changes any more. `table` is its name as SQL, schema and quotes included.
  *
  * @category models
  * @since 0.1.0

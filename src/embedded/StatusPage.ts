@@ -106,7 +106,7 @@ const rowOf =
 <td>${clock(task.createdAt)}</td>
 <td>${startedAt === undefined ? nothing : clock(startedAt)}</td>
 <td class="number">${startedAt === undefined ? nothing : lengthOf(endedAt - startedAt)}</td>
-<td class="number">${state.status === "complete" ? state.rowCount.toLocaleString("en-US") : nothing}</td>
+<td class="number">${state.status === "complete" ? state.result.rows.rowCount.toLocaleString("en-US") : nothing}</td>
 </tr>
 `
   }

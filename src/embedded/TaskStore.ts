@@ -15,9 +15,10 @@ import * as Semaphore from "effect/Semaphore"
 import type { CreateQueryTask, CreateQueryTaskParams } from "../domain/QueryTask.ts"
 import { NotFound } from "../LookerError.ts"
 import { type DatabaseError, DuckDb } from "./DuckDb.ts"
-import * as QueryCompiler from "./QueryCompiler.ts"
+import type { Plan } from "./QueryCompiler.ts"
+import * as QueryExecution from "./QueryExecution.ts"
 import type { StoredQuery } from "./QueryStore.ts"
-import { identifier } from "./Sql.ts"
+import type { ResultSet } from "./ResultSet.ts"
 import type { User } from "./Users.ts"
 
 /**
@@ -37,7 +38,7 @@ export interface Options {
 export interface NewTask {
   readonly userId: string
   readonly stored: StoredQuery
-  readonly plan: QueryCompiler.Plan
+  readonly plan: Plan
   readonly body: CreateQueryTask
   readonly params: CreateQueryTaskParams
 }
@@ -51,13 +52,13 @@ export interface NewTask {
 export type TaskStatus =
   | { readonly status: "added" }
   | { readonly status: "running"; readonly startedAt: number }
-  | { readonly status: "complete"; readonly startedAt: number; readonly endedAt: number; readonly rowCount: number }
+  | { readonly status: "complete"; readonly startedAt: number; readonly endedAt: number; readonly result: ResultSet }
   | { readonly status: "error"; readonly startedAt: number; readonly endedAt: number; readonly error: DatabaseError }
   | { readonly status: "killed" }
   | { readonly status: "expired" }
 
 /**
- * One run of a query. `sql` is the statement, `table` where its rows are once it is complete.
+ * One run of a query.
  *
  * @category models
  * @since 0.1.0
@@ -65,8 +66,6 @@ export type TaskStatus =
 export interface Task extends NewTask {
   readonly id: string
   readonly createdAt: number
-  readonly sql: string
-  readonly table: string
   readonly state: TaskStatus
 }
 
@@ -117,17 +116,16 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
       if (state.status !== "running") ends.set(id, now + resultLife)
     }
 
-    const drop = ({ table }: Task) => Effect.ignore(database.run(`DROP TABLE IF EXISTS ${table}`))
+    const drop = ({ id }: Task) => Effect.ignore(QueryExecution.drop(database, id))
 
     const execute = Effect.fnUntraced(function* (task: Task) {
       const startedAt = yield* Clock.currentTimeMillis
       setState(task.id, { status: "running", startedAt }, startedAt)
       yield* Effect.sleep(options.taskDelay)
-      const state = yield* database.run(`CREATE TABLE ${task.table} AS\n${task.sql}`).pipe(
-        Effect.andThen(database.run(`SELECT count(*) FROM ${task.table}`)),
+      const state = yield* QueryExecution.run(database, task.plan, task.id).pipe(
         Effect.match({
           onFailure: (error) => ({ status: "error" as const, error }),
-          onSuccess: (rows) => ({ status: "complete" as const, rowCount: Number(rows[0]?.[0]) })
+          onSuccess: (result) => ({ status: "complete" as const, result })
         })
       )
       const endedAt = yield* Clock.currentTimeMillis
@@ -160,8 +158,6 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
         ...task,
         id,
         createdAt,
-        sql: QueryCompiler.limited(task.plan),
-        table: `results.${identifier(id)}`,
         state: { status: "added" }
       }
       tasks.set(id, added)

@@ -204,7 +204,9 @@ const parquetFile = (path: string, sql: string) =>
 
 const loaded = Effect.fnUntraced(function* (path: DataFolder.Data) {
   const database = yield* DuckDb.make({})
-  return { database, model: yield* DataFolder.load(database, path, "embedded") }
+  const models = yield* DataFolder.load(database, { embedded: path })
+  const model = models.get("embedded")
+  return model === undefined ? yield* Effect.die("no model") : { database, model }
 })
 
 /** A Parquet file with the types that CSV has no words for. */

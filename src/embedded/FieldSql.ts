@@ -1,0 +1,78 @@
+/**
+ * Fields as SQL expressions: what a dimension shows in a time zone, and what a measure adds up.
+ *
+ * @since 0.1.0
+ */
+import type { Dimension, Measure, Timeframe } from "./Model.ts"
+import { literal } from "./Sql.ts"
+
+/**
+ * A column of times is in UTC, and is read on the wall clock of the query's time zone. Dates have no zone.
+ */
+const local = ({ column, columnType }: Dimension, timezone: string): string =>
+  columnType === "time" && timezone !== "UTC" ? `timezone(${literal(timezone)}, timezone('UTC', ${column}))` : column
+
+/**
+ * A DATE, or a TIMESTAMP on the wall clock, as a timeframe writes it.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const timeframeSql = (timeframe: Timeframe, value: string): string => {
+  switch (timeframe) {
+    case "time":
+      return `strftime(${value}, '%Y-%m-%d %H:%M:%S')`
+    case "date":
+      return `strftime(${value}, '%Y-%m-%d')`
+    case "week":
+      return `strftime(date_trunc('week', ${value}), '%Y-%m-%d')`
+    case "month":
+      return `strftime(${value}, '%Y-%m')`
+    case "quarter":
+      return `(strftime(${value}, '%Y') || '-Q' || quarter(${value}))`
+    case "year":
+      return `year(${value})`
+  }
+}
+
+/**
+ * The value of a dimension as it is shown: text for all types but `number`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const dimensionSql = (dimension: Dimension, timezone: string): string => {
+  const { column, columnType, timeframe } = dimension
+  if (timeframe !== undefined) return timeframeSql(timeframe, local(dimension, timezone))
+  return columnType === "yesno" ? `CASE WHEN ${column} THEN 'Yes' WHEN NOT ${column} THEN 'No' END` : column
+}
+
+/**
+ * The aggregate of a measure.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const measureSql = ({ aggregate, column, conditions, isDouble }: Measure): string => {
+  const where = conditions.length > 0 ? ` FILTER (WHERE ${conditions.map((sql) => `(${sql})`).join(" AND ")})` : ""
+  // DOUBLEs are added in order, or the last digits of a sum would change from run to run.
+  const ordered = isDouble ? `${column} ORDER BY ${column}` : column
+  switch (aggregate) {
+    case "count":
+      return `count(${column ?? "*"})${where}`
+    case "count_distinct":
+      return `count(DISTINCT ${column})${where}`
+    case "sum":
+      return `sum(${ordered})${where}`
+    case "average":
+      return `avg(${ordered})${where}`
+    case "median":
+      return `median(${column})${where}`
+    case "min":
+      return `min(${column})${where}`
+    case "max":
+      return `max(${column})${where}`
+    case "list":
+      return `string_agg(DISTINCT ${column}, ', ' ORDER BY ${column})${where}`
+  }
+}

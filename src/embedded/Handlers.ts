@@ -75,6 +75,8 @@ const taskBody = (user: User, task: Task) => {
 }
 
 const runningBody = (now: number, reader: User, owner: User, task: Task) => ({
+  // (inferred: the task's, without its results)
+  can: { index: true, show: true, kill: true },
   id: task.id,
   user: { id: owner.id, display_name: owner.displayName },
   query: task.stored.query,

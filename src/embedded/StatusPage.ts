@@ -21,6 +21,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { LookerApi } from "../api/LookerApi.ts"
 import { type Task, TaskStore } from "./TaskStore.ts"
+import { Users } from "./Users.ts"
 
 /** The page has the newest of the tasks that ended; the others are counted. */
 const mostEnded = 100
@@ -90,8 +91,14 @@ const askedOf = ({ stored: { query } }: Task): ReadonlyArray<Html> =>
     values && values.length > 0 ? [html`<div class="asked">${name} ${codes(values)}</div>`] : []
   )
 
+/** Whose tasks, and when they are looked at. */
+interface View {
+  readonly nameOf: (userId: string) => string
+  readonly now: number
+}
+
 const rowOf =
-  (now: number) =>
+  ({ nameOf, now }: View) =>
   (task: Task): Html => {
     const { state, stored } = task
     const startedAt = "startedAt" in state ? state.startedAt : undefined
@@ -101,7 +108,7 @@ const rowOf =
 <td><span class="status ${state.status}">${state.status}</span></td>
 <td class="query"><b>${stored.query.model ?? ""}</b> / <b>${stored.query.view ?? ""}</b>
 <div>${codes(stored.query.fields ?? [])}</div>${askedOf(task)}${error}<div class="id">${task.id}</div></td>
-<td>${task.userId}</td>
+<td>${nameOf(task.userId)}</td>
 <td>${task.body.result_format}</td>
 <td>${clock(task.createdAt)}</td>
 <td>${startedAt === undefined ? nothing : clock(startedAt)}</td>
@@ -111,13 +118,13 @@ const rowOf =
 `
   }
 
-const table = (id: string, title: string, tasks: ReadonlyArray<Task>, now: number, empty: string): Html => {
+const table = (id: string, title: string, tasks: ReadonlyArray<Task>, view: View, empty: string): Html => {
   const head = html`<thead><tr><th>Status</th><th class="query">Query</th><th>User</th><th>Format</th><th>Created</th><th>Started</th>
 <th class="number">Run time</th><th class="number">Rows</th></tr></thead>`
   const body =
     tasks.length === 0
       ? html`<p id="${id}-none" class="none">${empty}</p>`
-      : html`<div class="scroll"><table>${head}<tbody>${tasks.map(rowOf(now))}</tbody></table></div>`
+      : html`<div class="scroll"><table>${head}<tbody>${tasks.map(rowOf(view))}</tbody></table></div>`
   return html`<section id="${id}"><h2>${title} <span class="count">${tasks.length}</span></h2>${body}</section>`
 }
 
@@ -236,7 +243,7 @@ ${content}
     )
   )
 
-const tasksPage = (host: string, tasks: ReadonlyArray<Task>, now: number) => {
+const tasksPage = (host: string, tasks: ReadonlyArray<Task>, view: View) => {
   const newestFirst = [...tasks].reverse()
   const running = newestFirst.filter(({ state }) => state.status === "running")
   const waiting = tasks.filter(({ state }) => state.status === "added")
@@ -249,9 +256,9 @@ const tasksPage = (host: string, tasks: ReadonlyArray<Task>, now: number) => {
 <p class="connect">Connect with <code>LOOKERSDK_BASE_URL=http://${host}</code> and the client id and secret it was started with.</p>
 </header>
 <main>
-${table("running", "Running", running, now, "No task is running.")}
-${table("waiting", "Waiting", waiting, now, "No task is waiting.")}
-${table("finished", "Finished", ended.slice(0, mostEnded), now, "No task has ended yet.")}
+${table("running", "Running", running, view, "No task is running.")}
+${table("waiting", "Waiting", waiting, view, "No task is waiting.")}
+${table("finished", "Finished", ended.slice(0, mostEnded), view, "No task has ended yet.")}
 <footer>${more > 0 ? `${more} older ones are not shown. ` : ""}Times are UTC. A task goes some time after its end.</footer>
 </main>
 <script>${new Html(script)}</script>`
@@ -307,15 +314,23 @@ const reference = Effect.gen(function* () {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskStore> = HttpRouter.use(
+export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskStore | Users> = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
     const store = yield* TaskStore
+    const users = yield* Users
     const docs = yield* Effect.cached(Effect.provideService(reference, Scope.Scope, yield* Effect.scope))
     yield* router.add("GET", "/", (request) =>
       Effect.gen(function* () {
         const host = localHost(request)
         if (host === undefined) return page(elsewhere, 403)
-        return page(tasksPage(host, yield* store.all, yield* Clock.currentTimeMillis), 200)
+        const now = yield* Clock.currentTimeMillis
+        const tasks = yield* store.all
+        const names = new Map<string, string>()
+        for (const id of new Set(tasks.map(({ userId }) => userId))) {
+          const user = yield* Effect.option(users.get(id))
+          if (Option.isSome(user)) names.set(id, user.value.displayName)
+        }
+        return page(tasksPage(host, tasks, { nameOf: (id) => names.get(id) ?? id, now }), 200)
       })
     )
     yield* router.add("GET", "/docs", Effect.orDie(Effect.flatten(docs)))

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { HttpApi } from "effect/http-api"
 import { LookerApi, Query, QueryTask, ResultFormat, RunningQuery, Session } from "effect-looker"
+import { mistakesIn } from "../embedded/conformance.ts"
 
 interface Operation {
   readonly operationId: string
@@ -93,5 +94,50 @@ describe.skipIf(specification === undefined)("LookerApi and Looker's OpenAPI doc
   it("the result formats are those of the document", () => {
     const documented = specification?.components.schemas.CreateQueryTask?.properties.result_format?.enum ?? []
     assert.sameMembers([...ResultFormat.ResultFormat.literals], [...documented])
+  })
+})
+
+const answerOf = (status: number, json: unknown, type = "application/json") => ({
+  status,
+  type,
+  json,
+  text: JSON.stringify(json)
+})
+
+const token = { access_token: "t", token_type: "Bearer", expires_in: 3600 }
+const error = { message: "Not found", documentation_url: "https://cloud.google.com/looker/docs/" }
+
+/** What is said about an answer, for a word in it. */
+const said = (method: string, path: string, answer: ReturnType<typeof answerOf>) =>
+  mistakesIn(method, `/api/4.0${path}`, answer).join("\n")
+
+describe("the check of every answer in the tests of the embedded Looker", () => {
+  it("lets the contract pass", () => {
+    assert.strictEqual(said("POST", "/login", answerOf(200, token)), "")
+    assert.strictEqual(said("POST", "/login", answerOf(404, error)), "")
+    assert.strictEqual(said("GET", "/user", answerOf(401, error)), "")
+    assert.strictEqual(said("GET", "/query_tasks/1?fields=status", answerOf(200, { status: "added" })), "")
+    assert.strictEqual(said("GET", "/nowhere", answerOf(404, error)), "")
+  })
+
+  it("finds a status the endpoint does not have", () => {
+    assert.include(said("POST", "/login", answerOf(409, error)), "contract: login has no 409")
+    assert.include(said("GET", "/user", answerOf(202, {})), "contract: me has no 202")
+    assert.include(said("GET", "/query_tasks/1/results", answerOf(206, [])), "contract: query_task_results has no 206")
+    assert.include(said("GET", "/nowhere", answerOf(200, {})), "200 from where no endpoint is")
+  })
+
+  it("finds a body that is not the endpoint's", () => {
+    assert.include(said("POST", "/login", answerOf(200, { ...token, expires_in: "soon" })), "expires_in")
+    assert.include(said("POST", "/login", answerOf(404, { message: "Not found" })), "documentation_url")
+    assert.include(said("POST", "/login", answerOf(404, {}, "text/html")), "an error as text/html")
+    assert.include(said("DELETE", "/logout", answerOf(204, {})), "204 with a body")
+    assert.include(said("GET", "/query_tasks/multi_results", answerOf(200, [])), "contract:")
+  })
+
+  it.skipIf(specification === undefined)("finds a key that Looker's document does not have, or that is missing", () => {
+    assert.include(said("POST", "/login", answerOf(200, { ...token, scope: "all" })), "scope")
+    assert.include(said("GET", "/query_tasks/1", answerOf(200, { id: "1" })), "result_source")
+    assert.include(said("GET", "/query_tasks/1?fields=id", answerOf(200, { id: "1", rows: 3 })), "rows")
   })
 })

@@ -12,6 +12,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpMethod } from "effect/http/HttpMethod"
 import * as Layer from "effect/Layer"
 import * as EmbeddedLooker from "../../src/embedded/EmbeddedLooker.ts"
+import { type Answer, mistakesIn } from "./conformance.ts"
 
 /** A folder with these files in it, for as long as the scope lives. */
 export const folder = (files: Readonly<Record<string, string>>) =>
@@ -56,14 +57,6 @@ export const overSocket = (files: Readonly<Record<string, string>>, options: Opt
     Layer.provide(Layer.unwrap(Effect.map(folder(files), (data) => EmbeddedLooker.layerServer({ ...options, data }))))
   )
 
-export interface Answer {
-  readonly status: number
-  readonly type: string | undefined
-  readonly text: string
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers as they came
-  readonly json: any
-}
-
 const parsed = (text: string): unknown => {
   try {
     return JSON.parse(text)
@@ -78,9 +71,11 @@ export interface Sent {
   readonly json?: unknown
   readonly body?: string
   readonly form?: Record<string, string>
+  /** The answer may be none of Looker's: a fault was asked for. */
+  readonly faulty?: boolean
 }
 
-/** One request to a path below the host. */
+/** One request to a path below the host. The answer has to keep the contract, whatever the test is about. */
 export const send = Effect.fnUntraced(function* (method: HttpMethod, path: string, sent: Sent = {}) {
   const client = yield* HttpClient.HttpClient
   const body =
@@ -99,6 +94,11 @@ export const send = Effect.fnUntraced(function* (method: HttpMethod, path: strin
   )
   const text = yield* response.text
   const answer: Answer = { status: response.status, type: response.headers["content-type"], text, json: parsed(text) }
+  const mistakes = sent.faulty === true ? [] : mistakesIn(method, path, answer)
+  if (mistakes.length > 0) {
+    const what = `${method} ${path} answered ${answer.status} ${text.slice(0, 1000)}`
+    return yield* Effect.die(new Error([what, ...mistakes].join("\n")))
+  }
   return answer
 })
 

@@ -131,7 +131,7 @@ for (const [where, looker] of [
           ["fields", { fields: [], sorts: [] }, "at least one dimension or measure"],
           ["fields", { fields: null, sorts: [] }, "at least one dimension or measure"],
           ["filters", { filters: { "orders.nothing_like": "x" } }, "There are orders.id"],
-          ["filters", { filters: { "orders.created": "last week" } }, "not supported yet"],
+          ["filters", { filters: { "orders.created": "last weak" } }, "is no date or time such as"],
           ["filters", { filters: { "orders.price": "cheap" } }, 'orders.price: "cheap" is no number'],
           ["sorts", { sorts: ["orders.id"] }, "not one of the fields of the query"],
           ["sorts", { sorts: ["orders.count desc 0"] }, 'write "view.field"'],

@@ -36,6 +36,25 @@ export const timeframeSql = (timeframe: Timeframe, value: string): string => {
 }
 
 /**
+ * The first day of what a timeframe has written, as a DATE.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const periodStartSql = (timeframe: Timeframe, text: string): string => {
+  switch (timeframe) {
+    case "month":
+      return `TRY_CAST(${text} || '-01' AS DATE)`
+    case "quarter":
+      return `TRY_CAST(split_part(${text}, '-Q', 1) || '-' || (split_part(${text}, '-Q', 2)::INTEGER * 3 - 2) || '-01' AS DATE)`
+    case "year":
+      return `make_date(${text}, 1, 1)`
+    default:
+      return `TRY_CAST(${text} AS DATE)`
+  }
+}
+
+/**
  * The value of a dimension as it is shown: text for all types but `number`.
  *
  * @category conversions

@@ -9,18 +9,23 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { knownKeys, type QueryInput } from "../domain/Query.ts"
 import { type ValidationDetail, ValidationFailed } from "../LookerError.ts"
-import { dimensionSql, measureSql } from "./FieldSql.ts"
+import * as DynamicFields from "./DynamicFields.ts"
+import { measureSql } from "./FieldSql.ts"
 import * as FilterExpression from "./FilterExpression.ts"
-import type { Dimension, Explore, Field, Measure, Model } from "./Model.ts"
-import { identifier } from "./Sql.ts"
+import type { Dimension, Explore, Field, Measure, Model, Timeframe } from "./Model.ts"
+import * as QuerySql from "./QuerySql.ts"
+import { suggest } from "./Suggestion.ts"
 
 /**
+ * `pivot` is the index of the pivot column that a measure is sorted by, where the query says so.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Sort {
   readonly field: string
   readonly desc: boolean
+  readonly pivot?: number | undefined
 }
 
 /**
@@ -35,7 +40,25 @@ export interface Context {
 }
 
 /**
- * A query that will run: what it asks for, found in the model. `sql` is the statement that gives its rows, in order, as a person reads it.
+ * A dimension whose missing dates are to be filled in: `within` is what the filters say about a column like that of the dimension.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Fill {
+  readonly dimension: Dimension
+  readonly timeframe: Timeframe
+  readonly within: (column: string) => ReadonlyArray<string>
+}
+
+/**
+ * A query that will run: what it asks for, found in the model.
+ *
+ * **Details**
+ *
+ * `explore` has the dynamic fields of the query too. `dimensions` are those of the rows. `where` and `having` are conditions.
+ * `subtotals` are the numbers of leading dimensions that each subtotal is grouped by. `sql` is the statement for its rows as a person
+ * reads it: with pivots one row for each cell.
  *
  * @category models
  * @since 0.1.0
@@ -47,8 +70,16 @@ export interface Plan {
   readonly pivotFields: ReadonlyArray<Dimension>
   readonly measures: ReadonlyArray<Measure>
   readonly filters: Readonly<Record<string, string>>
+  readonly filterExpression: string | undefined
+  readonly where: ReadonlyArray<string>
+  readonly having: ReadonlyArray<string>
   readonly sorts: ReadonlyArray<Sort>
   readonly limit: number | undefined
+  readonly columnLimit: number
+  readonly total: boolean
+  readonly rowTotal: "left" | "right" | undefined
+  readonly subtotals: ReadonlyArray<number>
+  readonly fills: ReadonlyArray<Fill>
   readonly timezone: string
   readonly sql: string
 }
@@ -56,34 +87,12 @@ export interface Plan {
 /** The rows of a query that names no limit. Looker's own default for the API is not documented; this is its UI's for exports. */
 const defaultLimit = 500
 
-/** Suggests at most this many names. */
-const suggestions = 8
-
 /** A query may have any number of mistakes, and to look for names close to a wrong one takes time: the rest is counted. */
 const mostErrors = 10
 
-const distance = (a: string, b: string): number => {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
-}
-
 /** `told` is how many errors come before this one. */
-const closeTo = (name: string, names: ReadonlyArray<string>, told: number): string => {
-  if (told >= mostErrors) return ""
-  const asked = name.slice(0, 100).toLowerCase()
-  const close = names.filter((known) => distance(asked, known.toLowerCase()) <= Math.max(2, asked.length / 4))
-  if (close.length > 0) return `Did you mean ${close.slice(0, suggestions).join(", ")}?`
-  const more = names.length > suggestions ? ", ..." : ""
-  return `There are ${names.slice(0, suggestions).join(", ")}${more}.`
-}
+const closeTo = (name: string, names: ReadonlyArray<string>, told: number): string =>
+  told >= mostErrors ? "" : suggest(name, names)
 
 const detail = (field: string, code: string, message: string): ValidationDetail => ({ field, code, message })
 
@@ -110,26 +119,17 @@ const isSet = (value: unknown): boolean =>
   value !== "" &&
   !(Array.isArray(value) && value.length === 0)
 
-/** What would change the rows, and cannot be done yet. */
-const refused = [
-  "pivots",
-  "fill_fields",
-  "filter_expression",
-  "total",
-  "row_total",
-  "subtotals",
-  "dynamic_fields",
-  "quick_calcs",
-  "analysis_config"
-] as const
+/** What would change the rows, and cannot be done. */
+const refused = ["filter_expression", "quick_calcs", "analysis_config"] as const
 
 const unsupported = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
   const unknown = Object.keys(query).filter((key) => !knownKeys.has(key))
-  const set = refused.filter((key) => isSet(query[key]) && !(key === "dynamic_fields" && query[key] === "[]"))
   const misspelt = unknown.map((key, index) =>
     detail(key, "unknown", `A query has no ${JSON.stringify(key)}. ${closeTo(key, [...knownKeys], index)}`)
   )
-  const unable = set.map((key) => detail(key, "not_supported", `${key} is not supported by the embedded Looker yet.`))
+  const unable = refused
+    .filter((key) => isSet(query[key]))
+    .map((key) => detail(key, "not_supported", `${key} is not supported by the embedded Looker.`))
   return [...misspelt, ...unable]
 }
 
@@ -141,6 +141,25 @@ const limitOf = (limit: QueryInput["limit"]): Result.Result<number | undefined, 
   return Result.fail(detail("limit", "invalid", `limit ${JSON.stringify(limit)} is neither a row count nor -1.`))
 }
 
+/** Looker's default (seen in the queries that its pages save) and its limit for pivot columns (documented). */
+const defaultColumnLimit = 50
+const mostColumns = 200
+
+const columnLimitOf = (limit: QueryInput["column_limit"]): Result.Result<number, ValidationDetail> => {
+  if (limit === undefined || limit === null || limit === "") return Result.succeed(defaultColumnLimit)
+  const columns = /^\d{1,15}$/.test(String(limit).trim()) ? Number(limit) : 0
+  if (columns >= 1 && columns <= mostColumns) return Result.succeed(columns)
+  const message = `column_limit ${JSON.stringify(limit)} is not a number from 1 to ${mostColumns}.`
+  return Result.fail(detail("column_limit", "invalid", message))
+}
+
+const rowTotalOf = (rowTotal: QueryInput["row_total"]): Result.Result<Plan["rowTotal"], ValidationDetail> => {
+  if (rowTotal === undefined || rowTotal === null || rowTotal === "") return Result.succeed(undefined)
+  if (rowTotal === "left" || rowTotal === "right") return Result.succeed(rowTotal)
+  const message = `row_total ${JSON.stringify(rowTotal)} is neither "right" nor "left".`
+  return Result.fail(detail("row_total", "invalid", message))
+}
+
 const timezoneOf = (name: QueryInput["query_timezone"]): Result.Result<string, ValidationDetail> => {
   if (name === undefined || name === null || name === "") return Result.succeed("UTC")
   // Numbers such as +02:00 are zones for JavaScript, and not for DuckDB.
@@ -150,7 +169,8 @@ const timezoneOf = (name: QueryInput["query_timezone"]): Result.Result<string, V
   return Result.fail(detail("query_timezone", "invalid", message))
 }
 
-const sortPattern = /^(\S+?)(?:\s+(asc|desc))?$/i
+/** `view.field desc 2`: the number is that of a pivot column. Looker leaves it there without pivots too. */
+const sortPattern = /^(\S+?)(?:\s+(asc|desc))?(?:\s+(\d{1,6}))?$/i
 
 /**
  * Looker's default order: by the first date, latest first; without one by the first measure, largest first; without one by the
@@ -168,8 +188,11 @@ const unsorted = "__UNSORTED__"
 
 interface Where {
   readonly field: Field
+  readonly expression: string
   readonly condition: string
 }
+
+const isFillable = (timeframe: Timeframe | undefined) => timeframe !== undefined && timeframe !== "time"
 
 /**
  * @category constructors
@@ -188,8 +211,8 @@ export const compile = (
       errors.push(detail("model", "not_found", `Unknown model ${JSON.stringify(query.model)}. ${known}`))
       return Effect.fail(invalid(errors))
     }
-    const explore = model.explores.get(query.view)
-    if (explore === undefined) {
+    const modelled = model.explores.get(query.view)
+    if (modelled === undefined) {
       const known = closeTo(query.view, [...model.explores.keys()], errors.length)
       errors.push(detail("view", "not_found", `Unknown explore ${JSON.stringify(query.view)}. ${known}`))
       return Effect.fail(invalid(errors))
@@ -201,6 +224,20 @@ export const compile = (
       errors.push(result.failure)
       return undefined
     }
+    const timezone = orError(timezoneOf(query.query_timezone)) ?? "UTC"
+    const limit = orError(limitOf(context.limit ?? query.limit))
+    const columnLimit = orError(columnLimitOf(query.column_limit)) ?? defaultColumnLimit
+    const rowTotal = orError(rowTotalOf(query.row_total))
+
+    const condition = (field: Field, expression: string, column?: string) => {
+      const [type, own] =
+        field.category === "dimension" ? [field.columnType, field.column] : [field.type, measureSql(field)]
+      return FilterExpression.toSql(type, column ?? own, expression, { now: context.now, timezone })
+    }
+
+    const dynamic = DynamicFields.compile(query.dynamic_fields || "[]", { explore: modelled, timezone, condition })
+    for (const message of dynamic.errors) errors.push(detail("dynamic_fields", "invalid", message))
+    const explore = { ...modelled, fields: new Map([...modelled.fields, ...dynamic.fields]) }
 
     const find = (name: string, where: string): Field | undefined => {
       const field = explore.fields.get(name)
@@ -215,79 +252,111 @@ export const compile = (
     if (asked.length === 0) {
       errors.push(detail("fields", "missing_field", "Must query at least one dimension or measure."))
     }
-    const found = [...new Set(asked)].map((name) => find(name, "fields")).filter((field) => field !== undefined)
-    // Dimensions come before measures in Looker's results (inferred from its tables), each in the order asked for.
-    const dimensions = found.filter((field) => field.category === "dimension")
-    const measures = found.filter((field) => field.category === "measure")
-    const fields = [...dimensions, ...measures]
+    const fields = [...new Set(asked)].map((name) => find(name, "fields")).filter((field) => field !== undefined)
+    const grouping = fields.filter((field) => field.category === "dimension")
+    const measures = fields.filter((field) => field.category === "measure")
 
-    const timezone = orError(timezoneOf(query.query_timezone)) ?? "UTC"
+    /** The dimensions of the query that one of its lists names. */
+    const dimensionsOf = (key: "pivots" | "subtotals" | "fill_fields"): ReadonlyArray<Dimension> =>
+      [...new Set(query[key] ?? [])].flatMap((name) => {
+        const field = find(name, key)
+        if (field === undefined) return []
+        const dimension = grouping.find((dimension) => dimension.name === name)
+        if (dimension !== undefined) return [dimension]
+        const why = field.category === "measure" ? "is no dimension" : "is not one of the fields of the query"
+        errors.push(detail(key, "invalid", `${key}: ${name} ${why}.`))
+        return []
+      })
+
+    // Their order is that of `pivots`: the first one is the outermost.
+    const pivotFields = dimensionsOf("pivots")
+    if (pivotFields.length > 0 && measures.length === 0) {
+      errors.push(detail("pivots", "invalid", "A query with pivots has to have a measure."))
+    }
+    // Dimensions come before measures in Looker's results (inferred from its tables), each in the order asked for.
+    const dimensions = grouping.filter((dimension) => !pivotFields.includes(dimension))
+
+    const subtotals = dimensionsOf("subtotals").flatMap((dimension) => {
+      if (!pivotFields.includes(dimension)) return [dimensions.indexOf(dimension) + 1]
+      errors.push(detail("subtotals", "invalid", `subtotals: ${dimension.name} is pivoted.`))
+      return []
+    })
+
     const conditions: Array<Where> = []
     for (const [name, expression] of Object.entries(query.filters ?? {})) {
       const field = find(name, "filters")
       if (field === undefined) continue
-      const [type, column] =
-        field.category === "dimension" ? [field.columnType, field.column] : [field.type, measureSql(field)]
-      const condition = FilterExpression.toSql(type, column, expression, { now: context.now, timezone })
-      if (Result.isFailure(condition)) {
-        const why = `Filter ${JSON.stringify(expression)} on ${name}: ${condition.failure}.`
+      const read = condition(field, expression)
+      if (Result.isFailure(read)) {
+        const why = `Filter ${JSON.stringify(expression)} on ${name}: ${read.failure}.`
         errors.push(detail("filters", "invalid", why))
-      } else if (condition.success !== "") {
-        conditions.push({ field, condition: condition.success })
+      } else if (read.success !== "") {
+        conditions.push({ field, expression, condition: `(${read.success})` })
       }
     }
+    const among = (category: Field["category"]) => conditions.filter(({ field }) => field.category === category)
+    const where = among("dimension").map((where) => where.condition)
+    const having = among("measure").map((where) => where.condition)
+
+    const fills = dimensionsOf("fill_fields").flatMap((dimension): ReadonlyArray<Fill> => {
+      const { name, timeframe } = dimension
+      const refuse = (why: string) => {
+        errors.push(detail("fill_fields", "not_supported", `fill_fields: ${name} cannot be filled: ${why}.`))
+        return []
+      }
+      if (timeframe === undefined || !isFillable(timeframe)) {
+        return refuse("the embedded Looker fills dates, weeks, months, quarters and years")
+      }
+      if ((pivotFields.includes(dimension) ? pivotFields : dimensions).length > 1) {
+        return refuse("it has to be the only dimension, or the only pivot")
+      }
+      // As Looker, which would otherwise bring back what the filter took away.
+      if (having.length > 0) return refuse("the query filters a measure")
+      const filters = among("dimension").filter(
+        ({ field }) => field.category === "dimension" && field.column === dimension.column
+      )
+      const within = (column: string) =>
+        filters.flatMap(({ expression, field }) => {
+          const read = condition(field, expression, column)
+          return Result.isSuccess(read) ? [read.success] : []
+        })
+      return [{ dimension, timeframe, within }]
+    })
 
     const sorts: Array<Sort> = []
     const wanted = query.sorts ?? []
     for (const text of wanted.includes(unsorted) ? [] : wanted) {
-      const [, name = "", direction] = sortPattern.exec(text.trim()) ?? []
+      const [, name = "", direction, pivot] = sortPattern.exec(text.trim()) ?? []
       if (name === "") {
-        const why = `Sort ${JSON.stringify(text)} is not supported by the embedded Looker: write "view.field" or "view.field desc".`
+        const why = `Sort ${JSON.stringify(text)} cannot be read: write "view.field", "view.field desc" or, with pivots, "view.field desc 0".`
         errors.push(detail("sorts", "invalid", why))
       } else if (find(name, "sorts") !== undefined && !fields.some((field) => field.name === name)) {
         errors.push(detail("sorts", "invalid", `Sort field ${name} is not one of the fields of the query.`))
       } else {
-        sorts.push({ field: name, desc: direction?.toLowerCase() === "desc" })
+        const desc = direction?.toLowerCase() === "desc"
+        sorts.push({ field: name, desc, ...(pivot === undefined ? {} : { pivot: Number(pivot) }) })
       }
     }
-    const limit = orError(limitOf(context.limit ?? query.limit))
     if (errors.length > 0) return Effect.fail(invalid(errors))
 
-    const ordered = wanted.length === 0 ? defaultSorts(fields) : sorts
-    // All dimensions break ties, so that the same query always gives the same bytes.
-    const ties = dimensions
-      .filter((field) => !ordered.some((sort) => sort.field === field.name))
-      .map((field) => ({ field: field.name, desc: false }))
-    const by = [...ordered, ...ties].map(
-      ({ desc, field }) => `${identifier(field)} ${desc ? "DESC" : "ASC"} NULLS LAST`
-    )
-    const among = (category: Field["category"]) =>
-      conditions.filter((where) => where.field.category === category).map((where) => `(${where.condition})`)
-    const where = among("dimension")
-    const having = among("measure")
-    const columns = fields.map((field) => {
-      const sql = field.category === "dimension" ? dimensionSql(field, timezone) : measureSql(field)
-      return `    ${sql} AS ${identifier(field.name)}`
-    })
-    const sql = [
-      `SELECT\n${columns.join(",\n")}`,
-      `FROM ${explore.view.sqlTable}`,
-      ...(where.length > 0 ? [`WHERE ${where.join(" AND ")}`] : []),
-      ...(dimensions.length > 0 ? [`GROUP BY ${dimensions.map((_, index) => index + 1).join(", ")}`] : []),
-      ...(having.length > 0 ? [`HAVING ${having.join(" AND ")}`] : []),
-      ...(by.length > 0 ? [`ORDER BY ${by.join(", ")}`] : []),
-      ...(limit === undefined ? [] : [`LIMIT ${limit}`])
-    ].join("\n")
-    return Effect.succeed({
+    const plan = {
       explore,
-      fields,
+      fields: [...dimensions, ...pivotFields, ...measures],
       dimensions,
-      pivotFields: [],
+      pivotFields,
       measures,
       filters: query.filters ?? {},
-      sorts: ordered,
+      filterExpression: undefined,
+      where,
+      having,
+      sorts: wanted.length === 0 ? defaultSorts([...dimensions, ...measures]) : sorts,
       limit,
-      timezone,
-      sql
-    })
+      columnLimit,
+      total: query.total === true,
+      rowTotal,
+      subtotals,
+      fills,
+      timezone
+    }
+    return Effect.succeed({ ...plan, sql: QuerySql.shown(plan) })
   })

@@ -4,58 +4,167 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import type { DatabaseError, DuckDb } from "./DuckDb.ts"
+import { DatabaseError, type DuckDb } from "./DuckDb.ts"
+import type { Dimension } from "./Model.ts"
 import type { Plan } from "./QueryCompiler.ts"
-import type { ResultSet } from "./ResultSet.ts"
+import * as QuerySql from "./QuerySql.ts"
+import type { Column, Pivot, ResultSet } from "./ResultSet.ts"
 import { identifier } from "./Sql.ts"
 
 type Database = DuckDb["Service"]
 
-/**
- * The tables of a task, by what is in them. All that `run` may leave behind.
- */
-const tablesOf = (id: string) => ({ rows: `results.${identifier(id)}` })
+const table = (id: string, part: string): string => `results.${identifier(part === "" ? id : `${id} ${part}`)}`
+
+/** What is of use only until the rows are there. */
+const intermediate = ["cells", "pivots", "fill rows", "fill pivots"]
+
+const subtotalName = (index: number): string => `subtotal ${index}`
+
+const drop = (database: Database, tables: ReadonlyArray<string>): Effect.Effect<void, DatabaseError> =>
+  Effect.asVoid(database.run(tables.map((table) => `DROP TABLE IF EXISTS ${table}`).join(";")))
 
 /**
- * Runs a plan. The tables of its result are named after the task.
+ * Drops the tables of a task.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const clear = (database: Database, plan: Plan, id: string): Effect.Effect<void, DatabaseError> => {
+  const parts = ["", "totals", ...plan.subtotals.map((_, index) => subtotalName(index)), ...intermediate]
+  return drop(
+    database,
+    parts.map((part) => table(id, part))
+  )
+}
+
+/** A line of any statement but the one that is shown would point to nowhere. */
+const withoutLine = ({ message }: DatabaseError) => new DatabaseError({ message, line: undefined })
+
+const rowTotal: Pivot = { key: "$$$_row_total_$$$", isTotal: true, data: {} }
+
+/** A text that no number can be mistaken for stays one: `12.50` is 12.5, and 38 digits are kept. */
+const shownValue = (dimension: Dimension, text: string | null): string | number | null =>
+  text === null || dimension.type !== "number" || !Number.isSafeInteger(Math.trunc(Number(text))) ? text : Number(text)
+
+const pivotsOf = (
+  fields: ReadonlyArray<Dimension>,
+  rows: ReadonlyArray<ReadonlyArray<string | null>>
+): ReadonlyArray<Pivot> => {
+  const taken = new Set<string>([rowTotal.key])
+  return rows.map((row) => {
+    // The key of a NULL is not documented. A text that looks like another key is told from it by a number.
+    const base = row.map((text) => text ?? "null").join("|FIELD|")
+    let key = base
+    for (let number = 2; taken.has(key); number++) key = `${base}|${number}`
+    taken.add(key)
+    const data = fields.map((field, index) => [field.name, shownValue(field, row[index] ?? null)] as const)
+    return { key, isTotal: false, data: Object.fromEntries(data) }
+  })
+}
+
+const columnsOf = (plan: Plan, pivots: ReadonlyArray<Pivot>): ReadonlyArray<Column> => {
+  const shown = pivots.map((pivot, index) => ({ pivot, name: pivot.isTotal ? ("total" as const) : index }))
+  const total = shown.filter(({ pivot }) => pivot.isTotal)
+  const cells = shown.filter(({ pivot }) => !pivot.isTotal)
+  const ordered = plan.rowTotal === "left" ? [...total, ...cells] : [...cells, ...total]
+  const measures =
+    plan.pivotFields.length === 0
+      ? plan.measures.map((field) => ({ field, pivot: undefined, sqlName: field.name }))
+      : ordered.flatMap(({ name, pivot }) =>
+          plan.measures.map((field) => ({ field, pivot, sqlName: QuerySql.pivoted(field.name, name) }))
+        )
+  return [...plan.dimensions.map((field) => ({ field, pivot: undefined, sqlName: field.name })), ...measures]
+}
+
+/**
+ * Runs a plan. The tables of its result are named after the task; a run that fails or is interrupted leaves none.
  *
  * @category conversions
  * @since 0.1.0
  */
-export const run = Effect.fnUntraced(function* (
+export const run = (database: Database, plan: Plan, id: string): Effect.Effect<ResultSet, DatabaseError> =>
+  Effect.onError(materialise(database, plan, id), () => Effect.ignore(clear(database, plan, id)))
+
+const materialise = Effect.fnUntraced(function* (
   database: Database,
   plan: Plan,
   id: string
 ): Effect.fn.Return<ResultSet, DatabaseError> {
-  const tables = tablesOf(id)
-  const limit = plan.limit ?? Number.POSITIVE_INFINITY
-  yield* database.run(`CREATE TABLE ${tables.rows} AS\n${plan.sql}`)
-  const [[rowCount] = []] = yield* database.run(`SELECT count(*) FROM ${tables.rows}`)
+  // The first line is ours: a line that DuckDB names is one further down than in the statement that is shown.
+  const create = (part: string, sql: string) => database.run(`CREATE TABLE ${table(id, part)} AS\n${sql}`)
+  const createHidden = (part: string, sql: string) => Effect.mapError(create(part, sql), withoutLine)
+  const count = Effect.fnUntraced(function* (part: string) {
+    const [[rows] = []] = yield* database.run(`SELECT count(*) FROM ${table(id, part)}`)
+    return Number(rows)
+  })
+
+  /** One row more than the limit tells whether there are more. */
+  const oneMore = plan.limit === undefined ? undefined : plan.limit + 1
+  const sources = {
+    cells: table(id, "cells"),
+    pivots: table(id, "pivots"),
+    fill: plan.fills.some(({ dimension }) => plan.dimensions.includes(dimension)) ? table(id, "fill rows") : undefined
+  }
+  let pivots: ReadonlyArray<Pivot> = []
+  let columnsTruncated = false
+  const level = (by: ReadonlyArray<Dimension>, isRows: boolean) =>
+    QuerySql.level(plan, sources, pivots.length, by, { isRows, limit: isRows ? oneMore : undefined })
+
+  if (QuerySql.isFlat(plan)) {
+    yield* create("", QuerySql.flat(plan, oneMore))
+  } else {
+    yield* create("cells", plan.sql)
+    for (const fill of plan.fills) {
+      const part = plan.dimensions.includes(fill.dimension) ? "fill rows" : "fill pivots"
+      yield* createHidden(part, QuerySql.filled(fill, sources.cells, plan.timezone))
+    }
+    if (plan.pivotFields.length > 0) {
+      const isFilled = plan.fills.some(({ dimension }) => plan.pivotFields.includes(dimension))
+      const fill = isFilled ? table(id, "fill pivots") : undefined
+      yield* createHidden("pivots", QuerySql.pivots(plan, sources.cells, fill))
+      const names = plan.pivotFields.map(({ name }) => `CAST(${identifier(name)} AS VARCHAR)`).join(", ")
+      const found = yield* database.run(
+        `SELECT ${names} FROM ${sources.pivots} WHERE col <= ${plan.columnLimit} ORDER BY col`
+      )
+      columnsTruncated = found.length > plan.columnLimit
+      pivots = pivotsOf(
+        plan.pivotFields,
+        found.slice(0, plan.columnLimit).map((row) => row.map((value) => (value === null ? null : String(value))))
+      )
+    }
+    yield* createHidden("", level(plan.dimensions, true))
+  }
+  let rowCount = yield* count("")
+  const truncated = plan.limit !== undefined && rowCount > plan.limit
+  if (truncated) {
+    yield* database.run(`DELETE FROM ${table(id, "")} WHERE rowid >= ${plan.limit}`)
+    rowCount = plan.limit ?? rowCount
+  }
+
+  if (plan.total) yield* createHidden("totals", level([], false))
+  const subtotals = yield* Effect.forEach(plan.subtotals, (length, index) =>
+    Effect.gen(function* () {
+      const fields = plan.dimensions.slice(0, length)
+      const part = subtotalName(index)
+      yield* createHidden(part, level(fields, false))
+      return { table: table(id, part), rowCount: yield* count(part), fields }
+    })
+  )
+  yield* drop(
+    database,
+    intermediate.map((part) => table(id, part))
+  )
+  const all = plan.pivotFields.length > 0 && plan.rowTotal !== undefined ? [...pivots, rowTotal] : pivots
   return {
-    columns: plan.fields.map((field) => ({ field, pivot: undefined, sqlName: field.name })),
+    columns: columnsOf(plan, all),
     dimensions: plan.dimensions,
     pivotFields: plan.pivotFields,
     measures: plan.measures,
-    pivots: [],
-    rows: { table: tables.rows, rowCount: Number(rowCount) },
-    totals: undefined,
-    subtotals: [],
-    truncated: Number(rowCount) >= limit,
-    columnsTruncated: false
+    pivots: all,
+    rows: { table: table(id, ""), rowCount },
+    totals: plan.total ? { table: table(id, "totals"), rowCount: 1 } : undefined,
+    subtotals,
+    truncated,
+    columnsTruncated
   }
 })
-
-/**
- * Drops whatever is there of the result of a task.
- *
- * @category conversions
- * @since 0.1.0
- */
-export const drop = (database: Database, id: string): Effect.Effect<void, DatabaseError> =>
-  Effect.asVoid(
-    database.run(
-      Object.values(tablesOf(id))
-        .map((table) => `DROP TABLE IF EXISTS ${table}`)
-        .join(";")
-    )
-  )

@@ -102,10 +102,24 @@ const pages = "http://embedded.looker"
 
 const urlsOf = (body: ReturnType<typeof normalised>, clientId: string) => {
   const parameters = new URLSearchParams()
-  if (body.fields) parameters.set("fields", body.fields.join(","))
+  const set = (name: string, value: string | null) => {
+    if (value !== null && value !== "") parameters.set(name, value)
+  }
+  const list = (names: ReadonlyArray<string> | null) => names?.join(",") ?? null
+  set("fields", list(body.fields))
+  set("pivots", list(body.pivots))
+  set("fill_fields", list(body.fill_fields))
   for (const [field, expression] of Object.entries(body.filters ?? {})) parameters.set(`f[${field}]`, expression)
-  if (body.sorts) parameters.set("sorts", body.sorts.join(","))
-  if (body.limit) parameters.set("limit", body.limit)
+  set("filter_expression", body.filter_expression)
+  set("sorts", list(body.sorts))
+  set("limit", body.limit)
+  set("column_limit", body.column_limit)
+  set("total", body.total === true ? "on" : null)
+  set("row_total", body.row_total)
+  set("subtotals", list(body.subtotals))
+  set("query_timezone", body.query_timezone)
+  set("dynamic_fields", body.dynamic_fields)
+  set("vis", body.vis_config === null ? null : JSON.stringify(body.vis_config))
   const explore = `/explore/${body.model}/${body.view}`
   return {
     share_url: `${pages}/x/${clientId}`,

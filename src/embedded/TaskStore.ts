@@ -116,7 +116,7 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
       if (state.status !== "running") ends.set(id, now + resultLife)
     }
 
-    const drop = ({ id }: Task) => Effect.ignore(QueryExecution.drop(database, id))
+    const drop = ({ id, plan }: Task) => Effect.ignore(QueryExecution.clear(database, plan, id))
 
     const execute = Effect.fnUntraced(function* (task: Task) {
       const startedAt = yield* Clock.currentTimeMillis

@@ -120,9 +120,8 @@ for (const [where, looker] of [
       Effect.gen(function* () {
         const token = yield* login
         for (const [field, change, expected] of [
-          ["pivots", { pivots: ["orders.status"] }, "not supported by the embedded Looker"],
-          ["total", { total: true }, "not supported by the embedded Looker"],
-          ["dynamic_fields", { dynamic_fields: '[{"a":1}]' }, "not supported by the embedded Looker"],
+          ["pivots", { pivots: ["orders.id"] }, "not one of the fields of the query"],
+          ["dynamic_fields", { dynamic_fields: '[{"a":1}]' }, 'there is no "a"'],
           ["filter_expression", { filter_expression: "1=1" }, "not supported by the embedded Looker"],
           ["query_timezone", { query_timezone: "Europe/Olso" }, "no time zone"],
           ["model", { model: "embeded" }, "Did you mean embedded?"],
@@ -134,7 +133,7 @@ for (const [where, looker] of [
           ["filters", { filters: { "orders.created": "last weak" } }, "is no date or time such as"],
           ["filters", { filters: { "orders.price": "cheap" } }, 'orders.price: "cheap" is no number'],
           ["sorts", { sorts: ["orders.id"] }, "not one of the fields of the query"],
-          ["sorts", { sorts: ["orders.count desc 0"] }, 'write "view.field"'],
+          ["sorts", { sorts: ["orders.count down"] }, 'write "view.field"'],
           ["limit", { limit: "-2" }, "neither a row count nor -1"],
           ["client_id", { client_id: "short" }, "22 letters and digits"],
           ["filter", { filter: { "orders.status": "new" } }, "Did you mean filters?"],

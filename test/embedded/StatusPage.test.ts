@@ -5,13 +5,9 @@ import { existsSync } from "node:fs"
 import { request } from "node:http"
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as Layer from "effect/Layer"
 import { chromium, type Page } from "playwright-core"
 import * as EmbeddedLooker from "../../src/embedded/EmbeddedLooker.ts"
-import { createTask, ends, folder, leaves, login, type Options, orders, send } from "./support.ts"
+import { createTask, ends, leaves, login, type Options, orders, overSocket, send } from "./support.ts"
 
 const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium"
 const hasChromium = existsSync(executablePath)
@@ -24,27 +20,8 @@ const query = {
 }
 const overflowing = { view: "huge", fields: ["huge.total_n"] }
 
-/** A server with its address, and the client of `support.ts` that talks to it. */
 const served = (options: Options = {}) =>
-  Layer.effect(
-    HttpClient.HttpClient,
-    Effect.gen(function* () {
-      const { baseUrl } = yield* EmbeddedLooker.EmbeddedServer
-      return HttpClient.mapRequest(
-        yield* HttpClient.HttpClient,
-        HttpClientRequest.updateUrl((url) => url.replace(EmbeddedLooker.inProcessBaseUrl, baseUrl))
-      )
-    })
-  ).pipe(
-    Layer.provide(FetchHttpClient.layer),
-    Layer.provideMerge(
-      Layer.unwrap(
-        Effect.map(folder({ "orders.csv": orders, "huge.csv": `n\n${"9".repeat(38)}\n${"9".repeat(38)}\n` }), (data) =>
-          EmbeddedLooker.layerServer({ ...options, data })
-        )
-      )
-    )
-  )
+  overSocket({ "orders.csv": orders, "huge.csv": `n\n${"9".repeat(38)}\n${"9".repeat(38)}\n` }, options)
 
 /** A GET with any `host` header, which `fetch` does not allow. */
 const getAs = (path: string, host: string) =>

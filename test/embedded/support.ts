@@ -40,8 +40,8 @@ export type Options = Omit<EmbeddedLooker.Options, "data">
 export const inProcess = (files: Readonly<Record<string, string>>, options: Options = {}) =>
   Layer.unwrap(Effect.map(folder(files), (data) => EmbeddedLooker.layer({ ...options, data })))
 
-/** Over a socket, with Node's fetch. */
-export const overSocket = (files: Readonly<Record<string, string>>, options: Options = {}) =>
+/** A server, and in place of the client in process one that talks to it with Node's fetch. */
+export const withServer = <E, R>(server: Layer.Layer<EmbeddedLooker.EmbeddedServer, E, R>) =>
   Layer.effect(
     HttpClient.HttpClient,
     Effect.gen(function* () {
@@ -52,10 +52,11 @@ export const overSocket = (files: Readonly<Record<string, string>>, options: Opt
         HttpClientRequest.updateUrl((url) => url.replace(EmbeddedLooker.inProcessBaseUrl, baseUrl))
       )
     })
-  ).pipe(
-    Layer.provide(FetchHttpClient.layer),
-    Layer.provide(Layer.unwrap(Effect.map(folder(files), (data) => EmbeddedLooker.layerServer({ ...options, data }))))
-  )
+  ).pipe(Layer.provide(FetchHttpClient.layer), Layer.provideMerge(server))
+
+/** Over a socket, with Node's fetch. */
+export const overSocket = (files: Readonly<Record<string, string>>, options: Options = {}) =>
+  withServer(Layer.unwrap(Effect.map(folder(files), (data) => EmbeddedLooker.layerServer({ ...options, data }))))
 
 const parsed = (text: string): unknown => {
   try {

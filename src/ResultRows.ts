@@ -63,8 +63,8 @@ export const isResult = (format: RowFormat, data: unknown): boolean => {
  *
  * **Details**
  *
- * A json_detail row has cells (`{value, rendered, links}`) and gives the plain values here; a pivoted measure gives one value for
- * each pivot key.
+ * A row of json_detail or json_bi has cells (`{value, rendered, links}`) and gives the plain values here. A pivoted measure gives one value
+ * for each pivot key: `row[measure][key]`, and in json_bi `row["measure|FIELD|key"]`. Where json_bi has totals, they are its last row.
  *
  * **Gotchas**
  *
@@ -95,7 +95,7 @@ export const fromData = Effect.fnUntraced(function* (
     case "json_detail":
       return { rows: (data as { data: ReadonlyArray<Row> }).data.map(plainRow), warnings }
     case "json_bi":
-      return { rows: biRows(data) ?? [], warnings }
+      return { rows: (biRows(data) ?? []).map(plainRow), warnings }
     default:
       return { rows: data as ReadonlyArray<Row>, warnings }
   }
@@ -179,7 +179,7 @@ export const fromStream = <E>(
         Effect.flatMap((rows) =>
           errors.length > 0
             ? Effect.fail(LookerError.queryFailed(taskId, errors, undefined))
-            : Effect.succeed(format === "json_detail" ? rows.map(plainRow) : rows)
+            : Effect.succeed(format === "json" ? rows : rows.map(plainRow))
         )
       )
     return text.pipe(
@@ -232,7 +232,10 @@ export const decode = <A>(
 
 const isRows = (rows: unknown): rows is ReadonlyArray<Row> => Array.isArray(rows) && rows.every(Predicate.isObject)
 
-/** json_bi: `{metadata, rows}` since 24.4, flat with `data` before; rows are objects although the specification says strings. */
+/**
+ * json_bi: `{metadata, rows}` since 24.4, flat with `data` before; rows are objects although the specification says strings, and clients
+ * find cells in them.
+ */
 const biRows = (data: unknown): ReadonlyArray<Row> | undefined => {
   if (!Predicate.isObject(data)) return undefined
   const { data: flat, rows } = data as { data?: unknown; rows?: unknown }

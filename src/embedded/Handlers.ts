@@ -101,41 +101,46 @@ const runningBody = (now: number, reader: User, owner: User, task: Task) => ({
 })
 
 const respond = (
-  body: Stream.Stream<string, unknown, DuckDb>,
+  body: Stream.Stream<Uint8Array, unknown, DuckDb>,
   rowCount: number,
   contentType: string
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, DuckDb> =>
   rowCount <= bufferedRows
-    ? Stream.mkString(body).pipe(
-        Effect.map((text) => HttpServerResponse.text(text, { contentType })),
+    ? Stream.mkUint8Array(body).pipe(
+        Effect.map((bytes) => HttpServerResponse.uint8Array(bytes, { contentType })),
         Effect.orDie
       )
     : Effect.map(DuckDb, (database) =>
-        HttpServerResponse.stream(body.pipe(Stream.encodeText, Stream.provideService(DuckDb, database)), {
-          contentType
-        })
+        HttpServerResponse.stream(Stream.provideService(body, DuckDb, database), { contentType })
       )
 
+const bodyOptions = (user: User, task: Task): ResultBody.Options => ({
+  seesSql: user.seesSql,
+  isFormatted: task.params.apply_formatting ?? false,
+  warnings: []
+})
+
 /** One entry of `multi_results`, in pieces. */
-const entry = (id: string, task: Task | undefined): Stream.Stream<string, unknown, DuckDb> => {
+const entry = (user: User, id: string, task: Task | undefined): Stream.Stream<string, unknown, DuckDb> => {
   const state = task?.state
   const key = JSON.stringify(id)
   if (task === undefined || state === undefined) return Stream.make(`${key}:{"status":"missing"}`)
   const format = formatOf(task)
-  const wrap = (data: Stream.Stream<string, unknown, DuckDb>) => {
-    // csv is a text, and travels inside of JSON as one (inferred: no such answer was recorded).
-    const quoted = Stream.map(data, (piece) => JSON.stringify(piece).slice(1, -1))
-    const value = format === "csv" ? Stream.concat(Stream.make('"'), Stream.concat(quoted, Stream.make('"'))) : data
-    return Stream.make(`${key}:{"status":"${state.status}","result_source":"query","data":`).pipe(
-      Stream.concat(value),
+  const options = bodyOptions(user, task)
+  const wrap = (status: string, data: Stream.Stream<string, unknown, DuckDb>) =>
+    Stream.make(`${key}:{"status":"${status}","result_source":"query","data":`).pipe(
+      Stream.concat(data),
       Stream.concat(Stream.make("}"))
     )
-  }
   switch (state.status) {
-    case "complete":
-      return wrap(ResultBody.stream(task, format, state))
+    case "complete": {
+      const unfit = ResultBody.unfit(format, state.result)
+      return unfit === undefined
+        ? wrap("complete", ResultBody.data(task, format, state, options))
+        : wrap("error", Stream.make(JSON.stringify(unfit)))
+    }
     case "error":
-      return wrap(Stream.make(ResultBody.failure(task, format, state, state.error)))
+      return wrap("error", Stream.make(ResultBody.failure(task, format, state, state.error, options)))
     case "expired":
       return Stream.make(`${key}:{"status":"expired","data":{"error":"Results have expired. Run the query again."}}`)
     default:
@@ -204,6 +209,10 @@ export const layerQuery = (
             // 404 for an unknown query: not determined for Looker, which documents 404 and 422 here.
             const stored = yield* allowed(queries.get(payload.query_id))
             const plan = yield* queries.plan(stored, params.limit)
+            if (payload.result_format === "sql" && !user.seesSql) {
+              const message = "result_format sql needs the permission see_sql."
+              return yield* QueryCompiler.invalid([{ field: "result_format", code: "not_allowed", message }])
+            }
             const task = yield* tasks.create({ userId: user.id, stored, plan, body: payload, params })
             return answer(taskBody(user, task), params.fields)
           })
@@ -221,10 +230,11 @@ export const layerQuery = (
             const found = yield* Effect.forEach(ids, (id) =>
               own(id).pipe(Effect.catchTag("NotFound", () => Effect.succeed(undefined)))
             )
+            const user = yield* currentUser
             const entries = ids.map((id, index) =>
-              Stream.concat(Stream.make(index === 0 ? "" : ","), entry(id, found[index]))
+              Stream.concat(Stream.make(index === 0 ? "" : ","), entry(user, id, found[index]))
             )
-            const body = [Stream.make("{"), ...entries, Stream.make("}")].reduce(Stream.concat)
+            const body = Stream.encodeText([Stream.make("{"), ...entries, Stream.make("}")].reduce(Stream.concat))
             const rows = found.map((task) => (task?.state.status === "complete" ? task.state.result.rows.rowCount : 0))
             const total = rows.reduce((sum, count) => sum + count, 0)
             return yield* respond(body, total, "application/json; charset=utf-8")
@@ -235,21 +245,25 @@ export const layerQuery = (
             const task = yield* own(params.query_task_id)
             const { state } = task
             const format = formatOf(task)
+            const reading = bodyOptions(yield* currentUser, task)
             switch (state.status) {
               case "added":
               case "running":
                 return options.notFinished === 204
                   ? HttpServerResponse.empty({ status: 204 })
                   : HttpServerResponse.text("The query is not finished", { status: 202 })
-              case "complete":
+              case "complete": {
+                const unfit = ResultBody.unfit(format, state.result)
+                if (unfit !== undefined) return yield* new BadRequest({ message: unfit })
                 return yield* respond(
-                  ResultBody.stream(task, format, state),
+                  ResultBody.stream(task, format, state, reading),
                   state.result.rows.rowCount,
                   ResultBody.contentType(format)
                 )
+              }
               case "error": {
                 if (format !== "json_detail") return yield* new BadRequest({ message: ResultBody.databaseFailed })
-                const body = ResultBody.failure(task, format, state, state.error)
+                const body = ResultBody.failure(task, format, state, state.error, reading)
                 return HttpServerResponse.text(body, { contentType: ResultBody.contentType(format) })
               }
               default:

@@ -35,7 +35,8 @@ export type Aggregate = "count" | "count_distinct" | "sum" | "average" | "median
  * **Details**
  *
  * `type` is how a value is written: text for all types but `number`. `lookerType` is Looker's own word for the kind of field
- * (`date_month`, `count_distinct`). `sql` is what the model says the field is, before any time zone, aggregate or format.
+ * (`date_month`, `count_distinct`). `sql` is what the model says the field is, before any time zone, aggregate or format. `valueFormat` is
+ * how its numbers are shown (see `ValueFormat`).
  *
  * @category models
  * @since 0.1.0
@@ -52,6 +53,7 @@ export interface FieldInfo {
   readonly fieldGroupLabel: string | null
   readonly fieldGroupVariant: string
   readonly sql: string | null
+  readonly valueFormat?: string | undefined
 }
 
 /**

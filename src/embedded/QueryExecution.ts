@@ -168,3 +168,22 @@ const materialise = Effect.fnUntraced(function* (
     columnsTruncated
   }
 })
+
+/**
+ * The result of a plan that nobody wants to be run: only its SQL is asked for.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const unrun = ({ dimensions, measures, pivotFields }: Plan): ResultSet => ({
+  columns: [],
+  dimensions,
+  pivotFields,
+  measures,
+  pivots: [],
+  rows: { table: "", rowCount: 0 },
+  totals: undefined,
+  subtotals: [],
+  truncated: false,
+  columnsTruncated: false
+})

@@ -12,6 +12,7 @@ import { dimensionSql } from "./FieldSql.ts"
 import type { Aggregate, Dimension, Explore, Field, FieldInfo, Measure } from "./Model.ts"
 import { literal } from "./Sql.ts"
 import { suggest } from "./Suggestion.ts"
+import * as ValueFormat from "./ValueFormat.ts"
 
 const Text = Schema.optional(Schema.NullOr(Schema.String))
 
@@ -319,8 +320,13 @@ export const compile = (
       if (Result.isFailure(result)) {
         complain(result.failure)
       } else {
+        const format = ValueFormat.ofField(field.value_format, field.value_format_name)
+        if (Result.isFailure(format)) {
+          complain(format.failure)
+          continue
+        }
         taken.add(name.toLowerCase())
-        made.set(name, result.success)
+        made.set(name, { ...result.success, valueFormat: format.success ?? result.success.valueFormat })
       }
     }
   }

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Result from "effect/Result"
 import { literal } from "./Sql.ts"
 
 /**
@@ -15,6 +16,8 @@ export interface ValueFormat {
   readonly before: string
   readonly isGrouped: boolean
   readonly decimals: number
+  /** How often the number is divided by a thousand. */
+  readonly thousands: number
   readonly isPercent: boolean
   readonly after: string
 }
@@ -42,27 +45,51 @@ export const named: ReadonlyMap<string, string> = new Map([
 ])
 
 const text = String.raw`(?:[$€£¥ ]|"[^"]*"|\\.)*`
-const pattern = new RegExp(`^(${text})(#,##0|0)(?:\\.(0{1,10}))?(%?)(${text})$`, "u")
+const pattern = new RegExp(`^(${text})(#,##0|0)(?:\\.(0{1,10}))?(?:(,{1,4})|(%))?(${text})$`, "u")
 
 const unquoted = (quoted: string): string => quoted.replaceAll(/"([^"]*)"|\\(.)/gu, "$1$2")
 
 /**
- * Reads a format such as `#,##0.00`, `0.0%`, `$#,##0` or `0 "pieces"`. Conditions, sections, scaling by thousands and dates are not
- * understood: `undefined`.
+ * Reads a format such as `#,##0.00`, `0.0%`, `$#,##0`, `0.0,,"M"` or `0 "pieces"`. Sections, conditions and dates are not understood:
+ * `undefined`.
  *
  * @category conversions
  * @since 0.1.0
  */
 export const parse = (format: string): ValueFormat | undefined => {
-  const [, before, integer, zeros = "", percent, after] = pattern.exec(format) ?? []
+  const [, before, integer, zeros = "", commas = "", percent, after] = pattern.exec(format) ?? []
   if (before === undefined || after === undefined) return undefined
   return {
     before: unquoted(before),
     isGrouped: integer === "#,##0",
     decimals: zeros.length,
+    thousands: commas.length,
     isPercent: percent === "%",
     after: unquoted(after)
   }
+}
+
+/**
+ * The format of a field that names one, or writes one down.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const ofField = (
+  format: string | null | undefined,
+  name: string | null | undefined
+): Result.Result<string | undefined, string> => {
+  if (name) {
+    const known = named.get(name)
+    return known === undefined
+      ? Result.fail(`there is no value_format_name ${JSON.stringify(name)}: there are ${[...named.keys()].join(", ")}`)
+      : Result.succeed(known)
+  }
+  if (format && parse(format) === undefined) {
+    const why = 'has to be one number with text around it, such as #,##0.00, 0.0%, $#,##0 or 0.0,,"M"'
+    return Result.fail(`value_format ${JSON.stringify(format)} is not supported by the embedded Looker: it ${why}`)
+  }
+  return Result.succeed(format || undefined)
 }
 
 const sign = (number: string): string => `CASE WHEN starts_with(${number}, '-') THEN '-' ELSE '' END`
@@ -89,9 +116,10 @@ const asItIs = (number: string): string => {
  */
 export const toSql = (number: string, format: ValueFormat | undefined): string => {
   if (format === undefined) return asItIs(number)
-  const { after, before, decimals, isGrouped, isPercent } = format
+  const { after, before, decimals, isGrouped, isPercent, thousands } = format
+  const scaled = thousands === 0 ? number : `TRY_CAST(${number} AS DOUBLE) / ${1000 ** thousands}`
   // Rounded and moved as text: a product could overflow, and a DOUBLE is not the digits that it shows.
-  const rounded = `CAST(TRY_CAST(${number} AS DECIMAL(38, ${decimals + (isPercent ? 2 : 0)})) AS VARCHAR)`
+  const rounded = `CAST(TRY_CAST(${scaled} AS DECIMAL(38, ${decimals + (isPercent ? 2 : 0)})) AS VARCHAR)`
   const digits = `replace(ltrim(${rounded}, '-'), '.', '')`
   const integer = `coalesce(nullif(ltrim(left(${digits}, ${decimals === 0 ? `length(${digits})` : -decimals}), '0'), ''), '0')`
   const parts = [

@@ -10,6 +10,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
@@ -25,6 +26,8 @@ import { LookerApi } from "../api/LookerApi.ts"
 import * as DataFolder from "./DataFolder.ts"
 import * as DuckDb from "./DuckDb.ts"
 import { EmbeddedError } from "./EmbeddedError.ts"
+import * as FaultMiddleware from "./FaultMiddleware.ts"
+import * as Faults from "./Faults.ts"
 import * as Handlers from "./Handlers.ts"
 import * as LookerErrors from "./LookerErrors.ts"
 import * as QueryStore from "./QueryStore.ts"
@@ -73,19 +76,30 @@ export interface Options {
   readonly users?: ReadonlyArray<Users.UserOptions> | undefined
   /** How long a token works. Default: 1 hour. */
   readonly tokenLife?: Duration.Input | undefined
-  /** How long the rows of a task are kept. Default: 1 hour. */
+  /** How long the rows of a task are kept; then it is `expired` for as long. Default: 1 hour. */
   readonly resultLife?: Duration.Input | undefined
   /**
-   * Tasks that run at the same time; the others wait as `added`. A task occupies one of Node's four threads for files and DNS, so more than
-   * 3 starve them. Default: 2.
+   * How long the result of a query answers the next task of the same query, unless that says `cache=false`. Such a task is complete at once,
+   * whatever `taskDelay` is. 0 for no cache. Default: `resultLife`.
+   */
+  readonly cacheLife?: Duration.Input | undefined
+  /**
+   * Tasks that run at the same time; the others wait as `added`, and users get their turn one after the other. A task occupies one of Node's
+   * four threads for files and DNS, so more than 3 starve them. Default: 2.
    */
   readonly concurrency?: number | undefined
+  /** Tasks of one user that run at the same time, within `concurrency`. Default: 15, which is Looker's. */
+  readonly concurrencyPerUser?: number | undefined
+  /** How long a task may be `added`; then it ends with an error. Default: 10 minutes, which is Looker's. */
+  readonly queueTimeout?: Duration.Input | undefined
   /** DuckDB's; what does not fit is spilled to a temporary folder. Default: `"1GB"`. */
   readonly memoryLimit?: string | undefined
   /** The answer to a request for results that are not there yet: 202, or 204 as Looker did before 25.0.9. Default: 202. */
   readonly notFinished?: 202 | 204 | undefined
   /** How long a task is `running` before its query starts, for tests of pollers, kills and timeouts. Default: no time. */
   readonly taskDelay?: Duration.Input | undefined
+  /** What goes wrong, and when. A test adds to it on the way with `Faults`. Default: nothing. */
+  readonly faults?: ReadonlyArray<Faults.Rule> | undefined
 }
 
 /**
@@ -144,7 +158,13 @@ const credentialsOf = ({ clientId, clientSecret, users }: Options) => {
   }
 }
 
-type Stores = DuckDb.DuckDb | QueryStore.QueryStore | TaskStore.TaskStore | Sessions.Sessions | Users.Users
+type Stores =
+  | DuckDb.DuckDb
+  | QueryStore.QueryStore
+  | TaskStore.TaskStore
+  | Sessions.Sessions
+  | Users.Users
+  | Faults.Faults
 
 /** The one user of an embedded Looker that is told of no others. */
 const onlyUser = (options: Options): Users.UserOptions => ({
@@ -163,7 +183,10 @@ interface Settings extends TaskStore.Options, QueryStore.Options {
 const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.fn.Return<Settings, EmbeddedError> {
   const refuse = (name: string, value: unknown, needed: string) =>
     new EmbeddedError({ message: `${name} is ${String(value)}, and has to be ${needed}` })
-  const lifeOf = (name: "tokenLife" | "resultLife" | "taskDelay", otherwise: Duration.Input) => {
+  const lifeOf = (
+    name: "tokenLife" | "resultLife" | "cacheLife" | "queueTimeout" | "taskDelay",
+    otherwise: Duration.Input
+  ) => {
     const given = options[name] ?? otherwise
     return Duration.fromInput(given).pipe(
       Option.filter((life) => !Number.isNaN(given) && !Duration.isNegative(life)),
@@ -171,7 +194,7 @@ const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.
       Effect.mapError(() => refuse(name, given, 'a length of time, such as "90 seconds" or a number of milliseconds'))
     )
   }
-  const { concurrency = 2, data, model = "embedded", models, port = 0 } = options
+  const { concurrency = 2, concurrencyPerUser = 15, data, model = "embedded", models, port = 0 } = options
   if (options.users !== undefined && (options.clientId ?? options.clientSecret) !== undefined) {
     const message = "there are users and a clientId or clientSecret: put the credentials into users"
     return yield* new EmbeddedError({ message })
@@ -184,8 +207,10 @@ const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.
     return yield* refuse("now", options.now, 'a time, such as "2001-01-10T18:20:00Z" or a number of milliseconds')
   }
   const tokenLife = yield* lifeOf("tokenLife", "1 hour")
-  if (!Number.isInteger(concurrency) || concurrency < 1) {
-    return yield* refuse("concurrency", concurrency, "a whole number, 1 or more: no task would ever run")
+  for (const [name, value] of Object.entries({ concurrency, concurrencyPerUser })) {
+    if (!Number.isInteger(value) || value < 1) {
+      return yield* refuse(name, value, "a whole number, 1 or more: no task would ever run")
+    }
   }
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     return yield* refuse("port", port, "a whole number from 1 to 65535, or 0 for any free one")
@@ -193,11 +218,15 @@ const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.
   if (!Duration.isFinite(tokenLife)) {
     return yield* refuse("tokenLife", options.tokenLife, "finite: a login says how many seconds its token works")
   }
+  const resultLife = yield* lifeOf("resultLife", "1 hour")
   return {
     concurrency,
+    concurrencyPerUser,
+    queueTimeout: yield* lifeOf("queueTimeout", "10 minutes"),
+    cacheLife: yield* lifeOf("cacheLife", resultLife),
     models: { ...(data === undefined ? {} : { [model]: data }), ...models },
     now: now?.pipe(Option.map(DateTime.toEpochMillis), Option.getOrUndefined),
-    resultLife: yield* lifeOf("resultLife", "1 hour"),
+    resultLife,
     taskDelay: yield* lifeOf("taskDelay", 0),
     tokenLife
   }
@@ -219,7 +248,9 @@ const layerStores = Effect.fnUntraced(function* (
     })
   )
   return Layer.mergeAll(queries, TaskStore.layer(settings), Sessions.layer(settings)).pipe(
-    Layer.provideMerge(DuckDb.layer({ memoryLimit: options.memoryLimit }))
+    Layer.provideMerge(
+      Layer.merge(DuckDb.layer({ memoryLimit: options.memoryLimit }), Faults.layer(options.faults ?? []))
+    )
   )
 }, Layer.unwrap)
 
@@ -234,7 +265,9 @@ const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.
     Layer.provide(SessionHandlers.layerAuthorization),
     Layer.provide(HttpServer.layerServices),
     Layer.merge(StatusPage.layer),
-    Layer.merge(LookerErrors.layer)
+    Layer.merge(LookerErrors.layer),
+    // Last, and so around all others.
+    (endpoints) => Layer.provideMerge(FaultMiddleware.layer, endpoints)
   )
 
 /**
@@ -243,8 +276,11 @@ const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.
  * @category layers
  * @since 0.1.0
  */
-export const layerRoutes = (options: Options): Layer.Layer<never, EmbeddedError, HttpRouter.HttpRouter> =>
-  Layer.provide(layerEndpoints(options), layerStores(options))
+export const layerRoutes = (options: Options): Layer.Layer<Faults.Faults, EmbeddedError, HttpRouter.HttpRouter> =>
+  Layer.effect(Faults.Faults, Faults.Faults).pipe(
+    Layer.merge(layerEndpoints(options)),
+    Layer.provide(layerStores(options))
+  )
 
 /**
  * An embedded Looker in process: an `HttpClient` whose requests go straight to the routes, whatever the host in their URL.
@@ -257,11 +293,11 @@ export const layerRoutes = (options: Options): Layer.Layer<never, EmbeddedError,
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<HttpClient.HttpClient, EmbeddedError> =>
-  Layer.effect(
+export const layer = (options: Options): Layer.Layer<HttpClient.HttpClient | Faults.Faults, EmbeddedError> => {
+  const client = Layer.effect(
     HttpClient.HttpClient,
     Effect.gen(function* () {
-      const router = yield* HttpRouter.toHttpEffect(layerRoutes(options))
+      const router = yield* HttpRouter.toHttpEffect(layerEndpoints(options))
       return HttpClient.make((request) =>
         Effect.gen(function* () {
           let received = HttpServerResponse.empty({ status: 500 })
@@ -275,11 +311,18 @@ export const layer = (options: Options): Layer.Layer<HttpClient.HttpClient, Embe
             HttpServerRequest.HttpServerRequest,
             HttpServerRequest.fromClientRequest(request)
           )
-          return HttpServerResponse.toClientResponse(received, { request })
+          if (received !== FaultMiddleware.brokenConnection) {
+            return HttpServerResponse.toClientResponse(received, { request })
+          }
+          const reason = new HttpClientError.TransportError({ request, description: "the connection was reset" })
+          return yield* new HttpClientError.HttpClientError({ reason })
         })
       )
     })
   )
+  const faults = Layer.effect(Faults.Faults, Faults.Faults)
+  return Layer.provide(Layer.merge(client, faults), layerStores(options))
+}
 
 const cannotListen = (host: string, port: number) => (error: HttpServerError.ServeError) => {
   const { cause } = error
@@ -294,7 +337,7 @@ const cannotListen = (host: string, port: number) => (error: HttpServerError.Ser
  * @category layers
  * @since 0.1.0
  */
-export const layerServer = (options: ServerOptions): Layer.Layer<EmbeddedServer, EmbeddedError> =>
+export const layerServer = (options: ServerOptions): Layer.Layer<EmbeddedServer | Faults.Faults, EmbeddedError> =>
   Layer.unwrap(
     Effect.sync(() => {
       const host = options.host ?? "127.0.0.1"
@@ -322,6 +365,10 @@ export const layerServer = (options: ServerOptions): Layer.Layer<EmbeddedServer,
           return { baseUrl: HttpServer.formatAddress(address), ...credentialsOf(options) }
         })
       )
-      return Layer.provideMerge(described, served).pipe(Layer.provide(listening), Layer.provide(layerStores(options)))
+      return Layer.provideMerge(described, served).pipe(
+        Layer.merge(Layer.effect(Faults.Faults, Faults.Faults)),
+        Layer.provide(listening),
+        Layer.provide(layerStores(options))
+      )
     })
   )

@@ -20,7 +20,7 @@ import { projected } from "./Projection.ts"
 import * as QueryCompiler from "./QueryCompiler.ts"
 import { QueryStore, type StoredQuery } from "./QueryStore.ts"
 import * as ResultBody from "./ResultBody.ts"
-import { type Task, TaskStore } from "./TaskStore.ts"
+import { type Task, type TaskStatus, TaskStore } from "./TaskStore.ts"
 import { type User, Users } from "./Users.ts"
 
 /**
@@ -41,17 +41,29 @@ const isFormat = (format: string): format is ResultBody.Format => ResultBody.for
 const formatOf = (task: Task): ResultBody.Format =>
   isFormat(task.body.result_format) ? task.body.result_format : "json"
 
+/** Where the results come from, once there are some. */
+const sourceOf = (state: TaskStatus): "query" | "cache" | null =>
+  state.status === "complete" ? state.source : state.status === "error" ? "query" : null
+
+/** What is said of the state of a task, which a fault may change. */
+const statusOf = ({ body, shown, state }: Task): string => {
+  if (shown !== undefined) return shown
+  // Looker reports a remark as an error (recorded in json_detail, the one format that has a place for it).
+  const isRemarked = state.status === "complete" && state.warnings.length > 0
+  return isRemarked && body.result_format === "json_detail" ? "error" : state.status
+}
+
 const taskBody = (user: User, task: Task) => {
-  const { body, params, state, stored } = task
-  const ended = state.status === "complete" || state.status === "error"
+  const { body, params, runtime, shown, state, stored } = task
   const unfinished = state.status === "added" || state.status === "running"
+  const source = shown !== undefined ? null : sourceOf(state)
   return {
     can: {
       index: true,
       show: true,
       kill: unfinished && (user.isAdmin || task.userId === user.id),
       // Of a task that has not ended as well, as recorded.
-      see_results: ended || unfinished
+      see_results: unfinished || source !== null
     },
     id: task.id,
     query_id: stored.query.id,
@@ -62,12 +74,13 @@ const taskBody = (user: User, task: Task) => {
     cache: params.cache ?? true,
     server_table_calcs: params.server_table_calcs ?? true,
     cache_only: params.cache_only ?? false,
-    cache_key: stored.query.client_id ?? null,
-    status: state.status,
+    cache_key: source === null ? null : task.cacheKey,
+    status: statusOf(task),
     source: body.source ?? "api",
-    runtime: ended ? (state.endedAt - state.startedAt) / 1000 : null,
+    // Documented as that of prior runs; once the task has ended its own is one of them (inferred).
+    runtime: runtime === undefined ? null : runtime / 1000,
     rebuild_pdts: params.rebuild_pdts ?? false,
-    result_source: ended ? "query" : null,
+    result_source: source,
     look_id: body.look_id ?? null,
     dashboard_id: body.dashboard_id ?? null,
     result_format: body.result_format
@@ -89,7 +102,7 @@ const runningBody = (now: number, reader: User, owner: User, task: Task) => ({
   node_id: "1",
   slug: task.stored.query.slug ?? null,
   query_task_id: task.id,
-  cache_key: task.stored.query.client_id ?? null,
+  cache_key: task.cacheKey,
   connection_name: "embedded",
   dialect: "duckdb",
   connection_id: "embedded",
@@ -117,18 +130,23 @@ const respond = (
 const bodyOptions = (user: User, task: Task): ResultBody.Options => ({
   seesSql: user.seesSql,
   isFormatted: task.params.apply_formatting ?? false,
-  warnings: []
+  warnings: task.state.status === "complete" ? task.state.warnings : []
 })
 
 /** One entry of `multi_results`, in pieces. */
 const entry = (user: User, id: string, task: Task | undefined): Stream.Stream<string, unknown, DuckDb> => {
-  const state = task?.state
   const key = JSON.stringify(id)
-  if (task === undefined || state === undefined) return Stream.make(`${key}:{"status":"missing"}`)
+  const bare = (status: string) => Stream.make(`${key}:{"status":${JSON.stringify(status)}}`)
+  const expired = Stream.make(
+    `${key}:{"status":"expired","data":{"error":"Results have expired. Run the query again."}}`
+  )
+  if (task === undefined) return bare("missing")
+  if (task.shown !== undefined) return task.shown === "expired" ? expired : bare(task.shown)
+  const { state } = task
   const format = formatOf(task)
   const options = bodyOptions(user, task)
   const wrap = (status: string, data: Stream.Stream<string, unknown, DuckDb>) =>
-    Stream.make(`${key}:{"status":"${status}","result_source":"query","data":`).pipe(
+    Stream.make(`${key}:{"status":"${status}","result_source":"${sourceOf(state)}","data":`).pipe(
       Stream.concat(data),
       Stream.concat(Stream.make("}"))
     )
@@ -136,15 +154,15 @@ const entry = (user: User, id: string, task: Task | undefined): Stream.Stream<st
     case "complete": {
       const unfit = ResultBody.unfit(format, state.result)
       return unfit === undefined
-        ? wrap("complete", ResultBody.data(task, format, state, options))
+        ? wrap(statusOf(task), ResultBody.data(task, format, state, options))
         : wrap("error", Stream.make(JSON.stringify(unfit)))
     }
     case "error":
       return wrap("error", Stream.make(ResultBody.failure(task, format, state, state.error, options)))
     case "expired":
-      return Stream.make(`${key}:{"status":"expired","data":{"error":"Results have expired. Run the query again."}}`)
+      return expired
     default:
-      return Stream.make(`${key}:{"status":"${state.status}"}`)
+      return bare(state.status)
   }
 }
 
@@ -171,9 +189,9 @@ export const layerQuery = (
       const users = yield* Users
       const currentUser = Effect.flatMap(CurrentSession, ({ userId }) => users.get(userId))
 
-      const own = Effect.fnUntraced(function* (id: string) {
+      const polled = Effect.fnUntraced(function* (id: string) {
         const { userId } = yield* CurrentSession
-        return yield* tasks.get(userId, id)
+        return yield* tasks.poll(userId, id)
       })
 
       /** A query over a model that the user may not use is not there for him. */
@@ -219,7 +237,7 @@ export const layerQuery = (
         )
         .handle("query_task", ({ params, query }) =>
           Effect.gen(function* () {
-            const task = yield* own(params.query_task_id)
+            const task = yield* polled(params.query_task_id)
             return answer(taskBody(yield* currentUser, task), query.fields)
           })
         )
@@ -228,9 +246,10 @@ export const layerQuery = (
             const ids = [...new Set(query.query_task_ids)]
             if (ids.length === 0) return yield* new BadRequest({ message: "query_task_ids names no task" })
             const found = yield* Effect.forEach(ids, (id) =>
-              own(id).pipe(Effect.catchTag("NotFound", () => Effect.succeed(undefined)))
+              polled(id).pipe(Effect.catchTag("NotFound", () => Effect.succeed(undefined)))
             )
             const user = yield* currentUser
+            for (const task of found) if (task !== undefined) yield* tasks.hold(task)
             const entries = ids.map((id, index) =>
               Stream.concat(Stream.make(index === 0 ? "" : ","), entry(user, id, found[index]))
             )
@@ -242,16 +261,21 @@ export const layerQuery = (
         )
         .handle("query_task_results", ({ params }) =>
           Effect.gen(function* () {
-            const task = yield* own(params.query_task_id)
+            const { userId } = yield* CurrentSession
+            const task = yield* tasks.get(userId, params.query_task_id)
+            yield* tasks.hold(task)
             const { state } = task
             const format = formatOf(task)
             const reading = bodyOptions(yield* currentUser, task)
+            const notFinished =
+              options.notFinished === 204
+                ? HttpServerResponse.empty({ status: 204 })
+                : HttpServerResponse.text("The query is not finished", { status: 202 })
+            if (task.shown !== undefined) return task.shown === "expired" ? yield* notFound : notFinished
             switch (state.status) {
               case "added":
               case "running":
-                return options.notFinished === 204
-                  ? HttpServerResponse.empty({ status: 204 })
-                  : HttpServerResponse.text("The query is not finished", { status: 202 })
+                return notFinished
               case "complete": {
                 const unfit = ResultBody.unfit(format, state.result)
                 if (unfit !== undefined) return yield* new BadRequest({ message: unfit })

@@ -1,4 +1,6 @@
 export * as DataFolder from "./DataFolder.ts"
 export * as EmbeddedLooker from "./EmbeddedLooker.ts"
+export * as Fault from "./Fault.ts"
+export * as Faults from "./Faults.ts"
 export * as FilterExpression from "./FilterExpression.ts"
 export * as Model from "./Model.ts"

@@ -121,7 +121,7 @@ describe("the life of a task", () => {
       yield* leaves(token, failed, ["added"])
       yield* TestClock.adjust("10 seconds")
       for (const id of [complete, failed]) yield* ends(token, id)
-      const killed = yield* createTask(token, query, "json")
+      const killed = yield* createTask(token, query, "json", "?cache=false")
       yield* call("DELETE", `/running_queries/${killed}`, { token })
       const states = Effect.forEach([complete, failed, killed], (id) =>
         Effect.map(statusOf(token, id), ({ status }) => status as string)

@@ -93,6 +93,29 @@ describe("users", () => {
     }).pipe(Effect.provide(inProcess(files, { users, taskDelay: "10 seconds" })))
   )
 
+  it.effect("see the SQL of a result with see_sql only, and get no format sql without", () =>
+    Effect.gen(function* () {
+      const { admin, anna, ben } = yield* everybody
+      for (const [token, sees] of [
+        [admin, true],
+        [ben, true],
+        [anna, false]
+      ] as const) {
+        for (const format of ["json_detail", "json_bi"]) {
+          const id = yield* createTask(token, query, format)
+          yield* ends(token, id)
+          const { json, text } = yield* call("GET", `/query_tasks/${id}/results`, { token })
+          const { sql } = format === "json_bi" ? json.metadata : json
+          assert.deepStrictEqual([format, sql === null], [format, !sees])
+          assert.strictEqual(/FROM/.test(text), sees)
+        }
+        const created = (yield* call("POST", "/queries", { token, json: { model: "embedded", ...query } })).json
+        const body = { query_id: created.id, result_format: "sql" }
+        assert.strictEqual((yield* call("POST", "/query_tasks", { token, json: body })).status, sees ? 200 : 422)
+      }
+    }).pipe(Effect.provide(inProcess(files, { users })))
+  )
+
   it.effect("find nothing of a model they may not use: no query, no slug, no task", () =>
     Effect.gen(function* () {
       const { ben, nobody } = yield* everybody

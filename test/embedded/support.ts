@@ -37,7 +37,10 @@ export const orders = [
 export type Options = Omit<EmbeddedLooker.Options, "data">
 
 /** In process, over these files. */
-export const inProcess = (files: Readonly<Record<string, string>>, options: Options = {}) =>
+export const inProcess = (
+  files: Readonly<Record<string, string>>,
+  options: Options = {}
+): Layer.Layer<HttpClient.HttpClient, EmbeddedLooker.EmbeddedError> =>
   Layer.unwrap(Effect.map(folder(files), (data) => EmbeddedLooker.layer({ ...options, data })))
 
 /** A server, and in place of the client in process one that talks to it with Node's fetch. */
@@ -55,7 +58,10 @@ export const withServer = <E, R>(server: Layer.Layer<EmbeddedLooker.EmbeddedServ
   ).pipe(Layer.provide(FetchHttpClient.layer), Layer.provideMerge(server))
 
 /** Over a socket, with Node's fetch. */
-export const overSocket = (files: Readonly<Record<string, string>>, options: Options = {}) =>
+export const overSocket = (
+  files: Readonly<Record<string, string>>,
+  options: Options = {}
+): Layer.Layer<HttpClient.HttpClient | EmbeddedLooker.EmbeddedServer, EmbeddedLooker.EmbeddedError> =>
   withServer(Layer.unwrap(Effect.map(folder(files), (data) => EmbeddedLooker.layerServer({ ...options, data }))))
 
 const parsed = (text: string): unknown => {

@@ -6,6 +6,8 @@
  *
  * **Gotchas**
  *
+ * A link in the folder is followed, wherever it leads: whoever fills the folder says what is in it, and no query can add one.
+ *
  * Numbers keep all their digits, except in JSON: there a column with a fraction, or with an integer beyond 64 bits, is of DOUBLEs,
  * with some 16 digits and sums that are not exact, as most readers of JSON take them. Text, CSV and Parquet keep the rest. Two JSON
  * keys that differ only in case are two columns, the second with a number (`a`, `a_1`); inside of an object they are refused.

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { IncomingMessage } from "node:http"
 import * as ByteSize from "effect/ByteSize"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -82,6 +83,23 @@ const fromCause = (request: HttpServerRequest.HttpServerRequest, cause: Cause.Ca
   return undefined
 }
 
+/** Less than this of a body that nobody reads is read by Node's server itself. */
+const smallBody = 256 * 1024
+
+/**
+ * Lets a large body come in that nobody wants. A client that still sends does not look for an answer, and is soon cut off: on a busy
+ * machine it would see a broken connection instead.
+ */
+const discardBody = ({ headers, source }: HttpServerRequest.HttpServerRequest): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const isLarge = headers["transfer-encoding"] !== undefined || Number(headers["content-length"]) > smallBody
+    if (!isLarge || !(source instanceof IncomingMessage) || source.complete || source.destroyed) {
+      return resume(Effect.void)
+    }
+    const done = () => resume(Effect.void)
+    source.once("end", done).once("close", done).resume()
+  }).pipe(Effect.timeoutOption("30 seconds"), Effect.asVoid)
+
 /**
  * Turns every answer that is not Looker's into one: requests that cannot be decoded, unknown paths, bodies that are too large,
  * and defects.
@@ -109,7 +127,8 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRoute
                 Effect.logError("embedded Looker: an unexpected failure", cause),
                 reply(500, "An error has occurred.")
               )
-        })
+        }),
+        Effect.tap(({ status }) => (status >= 400 ? discardBody(request) : Effect.void))
       )
     }),
   { global: true }

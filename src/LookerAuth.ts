@@ -106,9 +106,7 @@ export const make = Effect.gen(function* () {
 
   yield* Effect.addFinalizer(() => {
     if (current === undefined) return Effect.void
-    const tokens = { token: Effect.succeed(current), invalidate: () => Effect.void }
-    return caller.make({ httpClient, settings, policy, tokens }).pipe(
-      Effect.flatMap((call) => call(LookerApi.logout, (send) => send({}))),
+    return call(LookerApi.logout, (send) => send({}), current).pipe(
       Effect.timeout(policy.cleanupTimeout),
       Effect.ignore,
       Effect.withSpan("LookerAuth.logout")

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as LookerApi from "./api/LookerApi.ts"
 import * as Query from "./domain/Query.ts"
+import * as traced from "./internal/traced.ts"
 import type { CreateError, ReadError } from "./LookerError.ts"
 import { LookerHttp } from "./LookerHttp.ts"
 
@@ -45,17 +46,20 @@ export class Queries extends Context.Service<
 export const make = Effect.gen(function* () {
   const { call } = yield* LookerHttp
 
-  const createQuery = Effect.fn("Queries.createQuery")((query: Query.QueryInput, options: Options = {}) =>
-    call(LookerApi.createQuery, (send) => send({ payload: Query.toInput(query), query: { fields: options.fields } }))
-  )
+  const createQuery = (query: Query.QueryInput, options: Options = {}) =>
+    call(LookerApi.createQuery, (send) =>
+      send({ payload: Query.toInput(query), query: { fields: options.fields } })
+    ).pipe(traced.withSpan("Queries.createQuery"))
 
-  const query = Effect.fn("Queries.query")((queryId: string, options: Options = {}) =>
-    call(LookerApi.query, (send) => send({ params: { query_id: queryId }, query: { fields: options.fields } }))
-  )
+  const query = (queryId: string, options: Options = {}) =>
+    call(LookerApi.query, (send) => send({ params: { query_id: queryId }, query: { fields: options.fields } })).pipe(
+      traced.withSpan("Queries.query")
+    )
 
-  const queryForSlug = Effect.fn("Queries.queryForSlug")((slug: string, options: Options = {}) =>
-    call(LookerApi.queryForSlug, (send) => send({ params: { slug }, query: { fields: options.fields } }))
-  )
+  const queryForSlug = (slug: string, options: Options = {}) =>
+    call(LookerApi.queryForSlug, (send) => send({ params: { slug }, query: { fields: options.fields } })).pipe(
+      traced.withSpan("Queries.queryForSlug")
+    )
 
   return Queries.of({ createQuery, query, queryForSlug })
 })

@@ -18,6 +18,7 @@ import * as answer from "./internal/answer.ts"
 import type { Send } from "./internal/caller.ts"
 import * as exactJson from "./internal/exactJson.ts"
 import { JsonScanner } from "./internal/jsonScanner.ts"
+import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerHttp } from "./LookerHttp.ts"
 
@@ -101,17 +102,15 @@ export class QueryTasks extends Context.Service<
 export const make = Effect.gen(function* () {
   const { call, timeout } = yield* LookerHttp
 
-  const createQueryTask = Effect.fn("QueryTasks.createQueryTask")(
-    (task: QueryTask.CreateQueryTask, params: QueryTask.CreateQueryTaskParams = {}) =>
-      call(LookerApi.createQueryTask, (send) => send({ payload: task, query: params }))
-  )
+  const createQueryTask = (task: QueryTask.CreateQueryTask, params: QueryTask.CreateQueryTaskParams = {}) =>
+    call(LookerApi.createQueryTask, (send) => send({ payload: task, query: params })).pipe(
+      traced.withSpan("QueryTasks.createQueryTask")
+    )
 
-  const queryTask = Effect.fn("QueryTasks.queryTask")(
-    (taskId: string, options: { readonly fields?: string | undefined } = {}) =>
-      call(LookerApi.queryTask, (send) =>
-        send({ params: { query_task_id: taskId }, query: { fields: options.fields } })
-      )
-  )
+  const queryTask = (taskId: string, options: { readonly fields?: string | undefined } = {}) =>
+    call(LookerApi.queryTask, (send) =>
+      send({ params: { query_task_id: taskId }, query: { fields: options.fields } })
+    ).pipe(traced.withSpan("QueryTasks.queryTask"))
 
   const askMultiResults = (taskIds: ReadonlyArray<string>) => (send: Send<typeof LookerApi.queryTaskMultiResults>) =>
     Effect.map(
@@ -122,7 +121,7 @@ export const make = Effect.gen(function* () {
       (response) => multiResultsParts(response, timeout)
     )
 
-  const queryTaskMultiResults = Effect.fn("QueryTasks.queryTaskMultiResults")((taskIds: ReadonlyArray<string>) =>
+  const queryTaskMultiResults = (taskIds: ReadonlyArray<string>) =>
     taskIds.length === 0
       ? Effect.succeed({})
       : call(LookerApi.queryTaskMultiResults, (send) =>
@@ -130,9 +129,9 @@ export const make = Effect.gen(function* () {
         ).pipe(
           Effect.map((parts) =>
             Object.fromEntries(parts.flatMap((part) => (part._tag === "Entry" ? [[part.taskId, part.entry]] : [])))
-          )
+          ),
+          traced.withSpan("QueryTasks.queryTaskMultiResults")
         )
-  )
 
   const queryTaskMultiResultsStream = (taskIds: ReadonlyArray<string>) =>
     taskIds.length === 0
@@ -141,18 +140,21 @@ export const make = Effect.gen(function* () {
           Stream.withSpan("QueryTasks.queryTaskMultiResultsStream")
         )
 
-  const queryTaskResults = Effect.fn("QueryTasks.queryTaskResults")((taskId: string) =>
+  const queryTaskResults = (taskId: string) =>
     call(LookerApi.queryTaskResults, (send) =>
       send({ params: { query_task_id: taskId }, responseMode: "response-only" })
-    ).pipe(Effect.map((response) => resultBody(response, taskId, timeout)))
-  )
+    ).pipe(
+      Effect.map((response) => resultBody(response, taskId, timeout)),
+      traced.withSpan("QueryTasks.queryTaskResults")
+    )
 
-  const killQuery = Effect.fn("QueryTasks.killQuery")((taskId: string) =>
-    call(LookerApi.killQuery, (send) => send({ params: { query_task_id: taskId } }))
-  )
+  const killQuery = (taskId: string) =>
+    call(LookerApi.killQuery, (send) => send({ params: { query_task_id: taskId } })).pipe(
+      traced.withSpan("QueryTasks.killQuery")
+    )
 
   const allRunningQueries = call(LookerApi.allRunningQueries, (send) => send({})).pipe(
-    Effect.withSpan("QueryTasks.allRunningQueries")
+    traced.withSpan("QueryTasks.allRunningQueries")
   )
 
   return QueryTasks.of({

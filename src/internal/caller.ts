@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -16,12 +17,15 @@ import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { LookerApi, queryTask, queryTaskMultiResults, Repeatable } from "../api/LookerApi.ts"
 import type { Settings } from "../LookerConfig.ts"
 import * as LookerError from "../LookerError.ts"
 import type { Policy } from "../LookerPolicy.ts"
 import * as answer from "./answer.ts"
+import * as deadline from "./deadline.ts"
 import type { Gate, Kind } from "./gate.ts"
+import * as traced from "./traced.ts"
 
 /** An HTTP client that fails with the library's errors. */
 export type BoundClient = HttpClient.HttpClient.With<LookerError.HttpError>
@@ -50,6 +54,13 @@ export type Caller = <Endpoint extends HttpApiEndpoint.ConstraintRequest, A>(
   use: (send: Send<Endpoint>) => Effect.Effect<A, RawError>
 ) => Effect.Effect<A, EndpointError<Endpoint>>
 
+/** The same, also with a token of the caller's own choice, for which there is no other. */
+export type CallerAs = <Endpoint extends HttpApiEndpoint.ConstraintRequest, A>(
+  endpoint: Endpoint,
+  use: (send: Send<Endpoint>) => Effect.Effect<A, RawError>,
+  token?: Redacted.Redacted
+) => Effect.Effect<A, EndpointError<Endpoint>>
+
 /** The request that runs on this fiber: the token it goes with, and for errors about them, itself and its answer. */
 interface Exchange {
   readonly token?: Redacted.Redacted | undefined
@@ -59,31 +70,32 @@ interface Exchange {
 
 const Exchange = Context.Reference<Exchange>("effect-looker/internal/Exchange", { defaultValue: () => ({}) })
 
-const exchange = Effect.withFiber((fiber) => Effect.succeed(fiber.getRef(Exchange)))
+const headers = { accept: "application/json, */*;q=0.1", "x-looker-appid": "effect-looker" }
 
 /** An HTTP client bound to this Looker: absolute URLs, the token, JSON preferred, and the library's errors instead of bad statuses. */
 export const bindHttpClient = (httpClient: HttpClient.HttpClient, settings: Settings): BoundClient =>
   httpClient.pipe(
     HttpClient.mapRequestEffect((request) =>
-      Effect.map(exchange, (exchange) => {
-        const bound = request.pipe(
-          HttpClientRequest.prependUrl(settings.baseUrl),
-          HttpClientRequest.setHeaders({ accept: "application/json, */*;q=0.1", "x-looker-appid": "effect-looker" })
-        )
+      Effect.withFiber((fiber) => {
+        const exchange = fiber.getRef(Exchange)
+        const bound = HttpClientRequest.setHeaders(HttpClientRequest.prependUrl(request, settings.baseUrl), headers)
         exchange.request = bound
-        return exchange.token === undefined ? bound : HttpClientRequest.bearerToken(bound, exchange.token)
+        return Effect.succeed(
+          exchange.token === undefined ? bound : HttpClientRequest.bearerToken(bound, exchange.token)
+        )
       })
     ),
-    HttpClient.transformResponse(
-      (response): Effect.Effect<HttpClientResponse.HttpClientResponse, LookerError.HttpError> =>
-        Effect.flatMap(Effect.mapError(response, answer.fromClientError), (response) =>
+    HttpClient.transformResponse((response) =>
+      Effect.matchEffect(response, {
+        onFailure: (error) => Effect.fail(answer.fromClientError(error)),
+        onSuccess: (response): Effect.Effect<HttpClientResponse.HttpClientResponse, LookerError.HttpError> =>
           response.status >= 200 && response.status < 300
-            ? Effect.map(exchange, (exchange) => {
-                exchange.response = response
-                return response
+            ? Effect.withFiber((fiber) => {
+                fiber.getRef(Exchange).response = response
+                return Effect.succeed(response)
               })
             : answer.fromResponse(response)
-        )
+      })
     )
   )
 
@@ -148,6 +160,27 @@ interface Tokens {
   invalidate(token: Redacted.Redacted): Effect.Effect<void>
 }
 
+/** The exchange, and no span for a request that nobody would see: it costs as much as sending it. */
+const contextOf = (fiber: Fiber.Fiber<unknown, unknown>, exchange: Exchange): Context.Context<never> => {
+  const context = Context.make(Exchange, exchange)
+  return traced.isTraced(fiber) ? context : Context.add(context, HttpClient.TracerDisabledWhen, () => true)
+}
+
+/** `Effect.retry`, whose machinery is only started once something has failed. */
+const retrying = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  options: { readonly schedule: Schedule.Schedule<unknown, E>; readonly while: (error: E) => boolean }
+): Effect.Effect<A, E, R> =>
+  Effect.catchIf(effect, options.while, (error) => {
+    let attempt: Effect.Effect<A, E, R> = Effect.fail(error)
+    const next = Effect.suspend(() => {
+      const now = attempt
+      attempt = effect
+      return now
+    })
+    return Effect.retry(next, options)
+  })
+
 export const make = Effect.fnUntraced(function* (options: {
   readonly httpClient: BoundClient
   readonly settings: Settings
@@ -156,13 +189,14 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly tokens?: Tokens
   /** Absent for the login, which everything else waits for. */
   readonly gate?: Gate<LookerError.HttpError>
-}): Effect.fn.Return<Caller> {
+}): Effect.fn.Return<CallerAs, never, Scope.Scope> {
   const { gate = (_kind, send) => send, policy, settings, tokens } = options
   const client: { readonly [group: string]: object } = yield* HttpApiClient.makeWith(LookerApi, {
     httpClient: options.httpClient
   })
   const methods = new Map(Object.values(client).flatMap((group) => Object.entries(group)))
   const declared = declaredStatuses()
+  const within = yield* deadline.make(settings.timeout)
   const retry = Schedule.tap(policy.retry, ({ duration, input }) =>
     Effect.logDebug(`${input.name}: ${input.message}. Again in ${Duration.format(duration)}`)
   )
@@ -174,31 +208,30 @@ export const make = Effect.fnUntraced(function* (options: {
       error._tag === "TooManyRequests" ||
       (error._tag === "LookerUnavailable" && error.reached === "no"))
 
-  const call = <A>(endpoint: HttpApiEndpoint.Top, use: (send: unknown) => Effect.Effect<A, RawError>) => {
+  const call = <A>(
+    endpoint: HttpApiEndpoint.Top,
+    use: (send: unknown) => Effect.Effect<A, RawError>,
+    token?: Redacted.Redacted
+  ) => {
     const kind = kindOf(endpoint)
+    const method = methods.get(endpoint.identifier)
+    const again = (error: LookerError.HttpError) => mayRepeat(endpoint, error)
     const send = (token?: Redacted.Redacted) => {
-      const attempt = Effect.suspend(() => {
+      const attempt = Effect.withFiber((fiber) => {
         const exchange: Exchange = { token }
-        return departing(use(methods.get(endpoint.identifier))).pipe(
-          Effect.catch((error) => understand(error, exchange)),
-          Effect.provideService(Exchange, exchange),
-          Effect.timeoutOrElse({
-            duration: settings.timeout,
-            orElse: () => Effect.fail(answer.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout)))
-          })
+        const answered = Effect.catch(departing(use(method)), (error) => understand(error, exchange))
+        return within(Effect.provideContext(answered, contextOf(fiber, exchange)), () =>
+          Effect.fail(answer.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout)))
         )
       })
       // The time at the gate is not the request's.
-      return Effect.retry(kind === undefined ? attempt : gate(kind, attempt), {
-        schedule: retry,
-        while: (error) => mayRepeat(endpoint, error)
-      })
+      return retrying(kind === undefined ? attempt : gate(kind, attempt), { schedule: retry, while: again })
     }
 
     // The token is fetched outside of the timeout and the retry: a login has both of its own.
     const authorized =
-      tokens === undefined
-        ? send()
+      token !== undefined || tokens === undefined
+        ? send(token)
         : Effect.flatMap(tokens.token, (first) =>
             Effect.catchIf(send(first), answer.isUnauthorized, (error) =>
               tokens.invalidate(first).pipe(
@@ -214,5 +247,5 @@ export const make = Effect.fnUntraced(function* (options: {
   }
 
   // The generated client's types are by name, and these are by endpoint.
-  return call as Caller
+  return call as CallerAs
 })

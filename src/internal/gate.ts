@@ -162,18 +162,27 @@ export const make = Effect.fnUntraced(function* <E>(
 
   return (kind, send) =>
     Effect.suspend(() => {
-      const waiter: Waiter = { entered: false, enter: () => {} }
+      const waiter: Waiter = {
+        entered: false,
+        enter: () => {
+          waiter.entered = true
+        }
+      }
       const queue = queues[kind]
-      const entering = Effect.callback<void>((resume) => {
+      const waiting = Effect.callback<void>((resume) => {
+        if (waiter.entered) return resume(Effect.void)
         waiter.enter = () => {
           waiter.entered = true
           resume(Effect.void)
         }
+      })
+      const entering = Effect.suspend(() => {
         queue.push(waiter)
         letOut()
+        return waiter.entered ? send : Effect.andThen(waiting, send)
       })
       // One frame around the waiting and the sending: an interruption between the two must not keep the place.
-      return Effect.onExit(Effect.andThen(entering, send), (exit) =>
+      return Effect.onExit(entering, (exit) =>
         Effect.sync(() => {
           if (!waiter.entered) {
             const place = queue.indexOf(waiter)

@@ -1,0 +1,72 @@
+/**
+ * One time limit for many requests: a single fiber looks after all of them, where `Effect.timeout` would start two for each.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import { elapsedMillis } from "./elapsed.ts"
+
+/** The effect, interrupted and replaced by `late` if it takes longer than the limit. */
+export type Within = <A, E, R, E2>(
+  effect: Effect.Effect<A, E, R>,
+  late: () => Effect.Effect<never, E2>
+) => Effect.Effect<A, E | E2, R>
+
+/** The clock is looked at this often, in milliseconds, so that an idle program is not kept alive for the whole limit. */
+const nap = 1000
+
+interface Running {
+  readonly until: number
+  readonly expire: () => void
+}
+
+export const make = Effect.fnUntraced(function* (
+  limit: Duration.Duration
+): Effect.fn.Return<Within, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const millis = Duration.toMillis(limit)
+  /** In the order they began, and so in that of their ends. */
+  const running = new Set<Running>()
+  const busy = yield* Latch.make()
+
+  const watchClock = Effect.gen(function* () {
+    while (true) {
+      yield* busy.await
+      const now = elapsedMillis(clock)
+      for (const one of running) {
+        if (one.until > now) break
+        running.delete(one)
+        one.expire()
+      }
+      const [next] = running
+      if (next === undefined) busy.closeUnsafe()
+      else yield* Effect.sleep(Math.min(nap, Math.ceil(next.until - now)))
+    }
+  })
+  yield* Effect.forkScoped(watchClock)
+
+  return (effect, late) =>
+    Effect.flatMap(Effect.forkChild(effect, { startImmediately: true }), (fiber) =>
+      Effect.callback((resume) => {
+        let isLate = false
+        const one: Running = {
+          until: elapsedMillis(clock) + millis,
+          expire: () => {
+            isLate = true
+            fiber.interruptUnsafe()
+          }
+        }
+        running.add(one)
+        fiber.addObserver((exit) => {
+          running.delete(one)
+          resume(isLate && Exit.hasInterrupts(exit) ? late() : exit)
+        })
+        busy.openUnsafe()
+        return Fiber.interrupt(fiber)
+      })
+    )
+})

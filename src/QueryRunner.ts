@@ -18,7 +18,9 @@ import * as Query from "./domain/Query.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { RowFormat } from "./domain/ResultFormat.ts"
 import * as SqlErrors from "./domain/SqlError.ts"
+import { resultsEndpoint } from "./internal/answer.ts"
 import { CurrentDeparture, type Departure } from "./internal/caller.ts"
+import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 import { Queries } from "./Queries.ts"
@@ -281,7 +283,9 @@ export const make = Effect.gen(function* () {
         )
       )
     )
-    return Effect.retry(once, { times: policy.recreateExpired, while: (error) => error._tag === "ResultsExpired" })
+    return policy.recreateExpired === 0
+      ? once
+      : Effect.retry(once, { times: policy.recreateExpired, while: (error) => error._tag === "ResultsExpired" })
   }
 
   const results = Effect.fnUntraced(function* (taskId: string) {
@@ -289,13 +293,13 @@ export const make = Effect.gen(function* () {
     if (Option.isSome(body)) return body.value
     return yield* new LookerError.UnexpectedResponse({
       message: `Looker says task ${taskId} is complete, and then that it is not finished`,
-      endpoint: `GET /query_tasks/${taskId}/results`
+      endpoint: resultsEndpoint(taskId)
     })
   })
 
-  const run = Effect.fn("QueryRunner.run")(function* <Row = ResultRows.Row>(
+  const runUntraced = Effect.fnUntraced(function* <Row = ResultRows.Row>(
     input: Query.QueryInput,
-    options: RunOptions<Row> = {}
+    options: RunOptions<Row>
   ): Effect.fn.Return<QueryResult<Row>, RunError> {
     const format = options.format ?? "json"
     const query = yield* createQuery(input)
@@ -314,6 +318,9 @@ export const make = Effect.gen(function* () {
       data
     }
   })
+
+  const run = <Row = ResultRows.Row>(input: Query.QueryInput, options: RunOptions<Row> = {}) =>
+    traced.withSpan("QueryRunner.run")(runUntraced(input, options))
 
   const runAll = <Row = ResultRows.Row>(
     inputs: ReadonlyArray<Query.QueryInput>,

@@ -16,8 +16,10 @@ import type * as QueryTask from "./domain/QueryTask.ts"
 import type { RunningQuery } from "./domain/RunningQuery.ts"
 import * as answer from "./internal/answer.ts"
 import type { Send } from "./internal/caller.ts"
+import { withinEach } from "./internal/deadline.ts"
 import * as exactJson from "./internal/exactJson.ts"
 import { JsonScanner } from "./internal/jsonScanner.ts"
+import { scan } from "./internal/scan.ts"
 import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerHttp } from "./LookerHttp.ts"
@@ -201,7 +203,7 @@ const multiResultsParts = (
   }
   return response.stream.pipe(
     Stream.mapError(answer.fromClientError),
-    Stream.timeoutOrElse({ duration: timeout, orElse: () => Stream.fail(late) }),
+    (bytes) => withinEach(bytes, timeout, () => Effect.fail(late)),
     Stream.decodeText,
     (text) => partsOf(text, (cause, beginning) => malformed(response, cause, beginning))
   )
@@ -220,34 +222,23 @@ const partsOf = <E>(
   Stream.suspend(() => {
     let parts: Array<MultiResultsPart> = []
     let large: string | undefined
-    let beginning = ""
-    const members = new JsonScanner({
+    const scanner = new JsonScanner({
       onMember: (taskId, text) => parts.push({ _tag: "Entry", taskId, entry: exactJson.parse(text) })
     })
-    const attempt = (read: () => void) =>
-      Effect.try({
-        try: () => {
-          read()
-          const arrived = parts
-          parts = []
-          return arrived
-        },
-        catch: (cause) => onMalformed(cause, beginning)
-      })
-    const feed = (text: string) => {
-      if (beginning.length < answer.snippetLength) beginning += text.slice(0, answer.snippetLength)
-      members.feed(text)
-      const { unfinished } = members
-      if (unfinished !== undefined && unfinished.length > largeEntry && unfinished.key !== large) {
-        large = unfinished.key
-        parts.push({ _tag: "Large", taskId: large })
-      }
-    }
-    return text.pipe(
-      Stream.mapEffect((text) => attempt(() => feed(text))),
-      Stream.concat(Stream.fromEffect(attempt(() => members.end()))),
-      Stream.flattenIterable
-    )
+    return scan(text, {
+      scanner,
+      take: () => {
+        const { unfinished } = scanner
+        if (unfinished !== undefined && unfinished.length > largeEntry && unfinished.key !== large) {
+          large = unfinished.key
+          parts.push({ _tag: "Large", taskId: large })
+        }
+        const arrived = parts
+        parts = []
+        return Effect.succeed(arrived)
+      },
+      malformed: onMalformed
+    })
   })
 
 const resultBody = (
@@ -268,9 +259,6 @@ const resultBody = (
       Effect.mapError(brokenOff),
       Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(stalled) })
     ),
-    bytes: response.stream.pipe(
-      Stream.mapError(brokenOff),
-      Stream.timeoutOrElse({ duration: timeout, orElse: () => Stream.fail(stalled) })
-    )
+    bytes: withinEach(Stream.mapError(response.stream, brokenOff), timeout, () => Effect.fail(stalled))
   })
 }

@@ -16,6 +16,7 @@ import * as TaskState from "./domain/TaskState.ts"
 import * as answer from "./internal/answer.ts"
 import * as exactJson from "./internal/exactJson.ts"
 import { JsonScanner, NoRows } from "./internal/jsonScanner.ts"
+import { scan } from "./internal/scan.ts"
 import * as LookerError from "./LookerError.ts"
 
 /**
@@ -87,7 +88,7 @@ export const fromData = Effect.fnUntraced(function* (
   if (!isResult(format, data)) {
     return yield* new LookerError.UnexpectedResponse({
       message: `The result of task ${taskId} is no ${format}`,
-      endpoint: `GET /query_tasks/${taskId}/results`,
+      endpoint: answer.resultsEndpoint(taskId),
       snippet: answer.snippetOf(typeof data === "string" ? data : (JSON.stringify(data) ?? "nothing"))
     })
   }
@@ -125,7 +126,7 @@ export const parse = (
               })
             : new LookerError.UnexpectedResponse({
                 message: `The result of task ${taskId} is no JSON`,
-                endpoint: `GET /query_tasks/${taskId}/results`,
+                endpoint: answer.resultsEndpoint(taskId),
                 snippet: answer.snippetOf(text)
               })
       })
@@ -154,42 +155,30 @@ export const fromStream = <E>(
   return Stream.suspend(() => {
     let rows: ReadonlyArray<Row> = []
     let errors: ReadonlyArray<SqlError> = []
-    let beginning = ""
     let isFirst = true
     const scanner = new JsonScanner({
       rowsAt: rowsAt[format],
       onRows: (text) => {
-        rows = exactJson.parse(text) as ReadonlyArray<Row>
-        if (isFirst) errors = [...errors, ...fatalErrors(rows)]
+        const batch = exactJson.parse(text) as ReadonlyArray<Row>
+        if (isFirst) errors = [...errors, ...fatalErrors(batch)]
         isFirst = false
+        rows = rows.length === 0 ? batch : [...rows, ...batch]
       },
       onMember: (key, text) => {
         if (key === "errors" || key === "error") errors = fatalErrors({ [key]: exactJson.parse(text) })
       }
     })
-    const read = (next: () => void) =>
-      Effect.try({
-        try: () => {
-          rows = []
-          next()
-          return rows
-        },
-        catch: (cause) => notRows(cause, format, taskId, beginning)
-      }).pipe(
-        Effect.flatMap((rows) =>
-          errors.length > 0
-            ? Effect.fail(LookerError.queryFailed(taskId, errors, undefined))
-            : Effect.succeed(format === "json" ? rows : rows.map(plainRow))
-        )
-      )
-    return text.pipe(
-      Stream.mapEffect((text) => {
-        if (beginning.length < answer.snippetLength) beginning += text.slice(0, answer.snippetLength)
-        return read(() => scanner.feed(text))
-      }),
-      Stream.concat(Stream.fromEffect(Effect.suspend(() => read(() => scanner.end())))),
-      Stream.flattenIterable
-    )
+    return scan(text, {
+      scanner,
+      take: () => {
+        const taken = rows
+        rows = []
+        return errors.length > 0
+          ? Effect.fail(LookerError.queryFailed(taskId, errors, undefined))
+          : Effect.succeed(format === "json" ? taken : taken.map(plainRow))
+      },
+      malformed: (cause, beginning) => notRows(cause, format, taskId, beginning)
+    })
   })
 }
 
@@ -200,7 +189,7 @@ const notRows = (cause: unknown, format: RowFormat, taskId: string, beginning: s
   cause instanceof NoRows || beginning === ""
     ? new LookerError.UnexpectedResponse({
         message: `The result of task ${taskId} is no ${format}: ${String(cause)}`,
-        endpoint: `GET /query_tasks/${taskId}/results`,
+        endpoint: answer.resultsEndpoint(taskId),
         snippet: answer.snippetOf(beginning)
       })
     : new LookerError.TruncatedResult({
@@ -224,7 +213,7 @@ export const decode = <A>(
       const misfit = rows.find((one) => Option.isNone(Schema.decodeUnknownOption(row)(one)))
       return new LookerError.UnexpectedResponse({
         message: `The rows of task ${taskId} do not fit the schema: ${error.message}`,
-        endpoint: `GET /query_tasks/${taskId}/results`,
+        endpoint: answer.resultsEndpoint(taskId),
         snippet: answer.snippetOf(JSON.stringify(misfit) ?? "")
       })
     })
@@ -273,7 +262,7 @@ const csvRows = <E>(
       Csv.isCsvError(error)
         ? new LookerError.UnexpectedResponse({
             message: `The result of task ${taskId} is no csv: ${error.message} (line ${error.line})`,
-            endpoint: `GET /query_tasks/${taskId}/results`
+            endpoint: answer.resultsEndpoint(taskId)
           })
         : error
     ),

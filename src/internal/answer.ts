@@ -28,6 +28,9 @@ const statusOf: { readonly [tag: string]: number } = {
 export const endpointOf = (request: HttpClientRequest.HttpClientRequest): string =>
   `${request.method} ${request.url.replace(/^https?:\/\/[^/]+/i, "").replace(/^.*\/api\/4\.0(?=\/)/, "")}`
 
+/** The request that the body of a result comes from, for errors about it. */
+export const resultsEndpoint = (taskId: string): string => `GET /query_tasks/${taskId}/results`
+
 export const snippetOf = (body: string): string => {
   const plain = body.replace(/\s+/g, " ").trim()
   return plain.length > snippetLength ? `${plain.slice(0, snippetLength)}…` : plain

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { elapsedMillis } from "./elapsed.ts"
 
 /** The effect, interrupted and replaced by `late` if it takes longer than the limit. */
@@ -70,3 +71,13 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 })
+
+/** The stream, failing with `late` when its next piece takes longer than the limit. */
+export const withinEach = <A, E, R, E2>(
+  stream: Stream.Stream<A, E, R>,
+  limit: Duration.Duration,
+  late: () => Effect.Effect<never, E2>
+): Stream.Stream<A, E | E2, R> =>
+  Stream.transformPull(stream, (pull, scope) =>
+    Effect.map(Scope.provide(make(limit), scope), (within) => within(pull, late))
+  )

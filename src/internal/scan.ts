@@ -1,0 +1,40 @@
+/**
+ * Feeds a JsonScanner with a text while it arrives, and hands over what it found: chunk by chunk, since a stream for each chunk's finds
+ * takes twice the memory.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { snippetLength } from "./answer.ts"
+import type { JsonScanner } from "./jsonScanner.ts"
+
+export const scan = <Found, E, E2, E3>(
+  text: Stream.Stream<string, E>,
+  options: {
+    readonly scanner: JsonScanner
+    /** What the scanner has told of since the last time. */
+    readonly take: () => Effect.Effect<ReadonlyArray<Found>, E2>
+    /** What the scanner or its handlers threw, and how the text began. */
+    readonly malformed: (cause: unknown, beginning: string) => E3
+  }
+): Stream.Stream<Found, E | E2 | E3> =>
+  Stream.suspend(() => {
+    const { malformed, scanner, take } = options
+    let beginning = ""
+    const read = (next: () => void) =>
+      Effect.andThen(Effect.try({ try: next, catch: (cause) => malformed(cause, beginning) }), Effect.suspend(take))
+    const feed = (chunks: ReadonlyArray<string>) =>
+      read(() => {
+        for (const chunk of chunks) {
+          if (beginning.length < snippetLength) beginning += chunk.slice(0, snippetLength)
+          scanner.feed(chunk)
+        }
+      })
+    const end = Effect.suspend(() => read(() => scanner.end()))
+    return text.pipe(
+      Stream.mapAccumArrayEffect(
+        () => undefined,
+        (_, chunks) => Effect.map(feed(chunks), (found) => [undefined, found] as const)
+      ),
+      Stream.concat(Stream.unwrap(Effect.map(end, Stream.fromArray)))
+    )
+  })

@@ -10,7 +10,6 @@
  * @since 0.1.0
  */
 import * as DateTime from "effect/DateTime"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { literal } from "../Sql.ts"
 import { type Condition, collect, is, isNot, isNotNull, isNull, split, type Term } from "./Term.ts"
@@ -35,15 +34,19 @@ interface Calendar {
   readonly on: (wall: number) => Moment
 }
 
+export const zoneOf = (timezone: string): Result.Result<DateTime.TimeZone.Named, string> =>
+  Result.fromOption(
+    DateTime.zoneMakeNamed(timezone),
+    () => `${JSON.stringify(timezone)} is no time zone: use a name such as America/Los_Angeles or UTC`
+  )
+
 const calendarOf = (
   type: "date" | "time",
   { now, timezone }: { readonly now: number; readonly timezone: string }
 ): Result.Result<Calendar, string> => {
-  const found = DateTime.zoneMakeNamed(timezone)
-  if (Option.isNone(found)) {
-    return Result.fail(`${JSON.stringify(timezone)} is no time zone: use a name such as America/Los_Angeles or UTC`)
-  }
-  const zone = found.value
+  const found = zoneOf(timezone)
+  if (Result.isFailure(found)) return Result.fail(found.failure)
+  const zone = found.success
   const at = (instant: Instant): Moment => ({
     instant,
     wall: DateTime.toDate(DateTime.setZone(DateTime.makeUnsafe(instant), zone)).getTime()

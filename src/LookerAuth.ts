@@ -18,7 +18,7 @@ import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 
 /**
- * What a login can fail with: a refused one is `Unauthorized`.
+ * What a login can fail with: a refused one, or a refused workspace, is `Unauthorized`.
  *
  * @category errors
  * @since 0.1.0
@@ -52,7 +52,7 @@ const leadPart = 10
  *
  * **Details**
  *
- * `POST /login`, `DELETE /logout`. The lifetime comes from the answer's `expires_in`; a token is renewed `tokenLead` before its end
+ * `POST /login`, `DELETE /logout`, and `PATCH /session` after every login where a workspace is configured. The lifetime comes from the answer's `expires_in`; a token is renewed `tokenLead` before its end
  * (see `LookerPolicy`), or a tenth of its life where that is shorter.
  *
  * @category constructors
@@ -76,12 +76,37 @@ export const make = Effect.gen(function* () {
   const call = yield* caller.make({ httpClient, settings, policy })
   let current: Redacted.Redacted | undefined
 
+  const logout = (token: Redacted.Redacted) =>
+    call(LookerApi.logout, (send) => send({}), token).pipe(
+      Effect.timeout(policy.cleanupTimeout),
+      Effect.ignore,
+      Effect.withSpan("LookerAuth.logout")
+    )
+
+  /** Looker forgets the workspace with the token, so it is chosen for each. A token without it is of no use. */
+  const enterWorkspace = (token: Redacted.Redacted) => {
+    const { workspace } = settings
+    if (workspace === undefined) return Effect.void
+    return call(LookerApi.updateSession, (send) => send({ payload: { workspace_id: workspace } }), token).pipe(
+      Effect.mapError((error) =>
+        answer.isRefusal(error) || error._tag === "ValidationFailed"
+          ? refused(`Looker refused the workspace "${workspace}"`, error)
+          : error
+      ),
+      Effect.onError(() => logout(token))
+    )
+  }
+
   const login = Effect.suspend(() => {
     current = undefined
     return call(LookerApi.login, (send) =>
       send({ payload: { client_id: clientId, client_secret: Redacted.value(clientSecret) } })
     )
   }).pipe(
+    Effect.mapError((error) => {
+      if (answer.isRefusal(error)) return refused(`Looker refused the login of client id ${clientId}`, error)
+      return error._tag === "UnexpectedResponse" ? withoutToken(error) : error
+    }),
     Effect.map(({ access_token, expires_in }) => {
       const lifetime = Duration.seconds(expires_in)
       const lead = Duration.min(policy.tokenLead, Duration.divideUnsafe(lifetime, leadPart))
@@ -90,10 +115,7 @@ export const make = Effect.gen(function* () {
         usable: Duration.subtract(lifetime, lead)
       }
     }),
-    Effect.mapError((error) => {
-      if (answer.isRefusal(error)) return refused(error, clientId)
-      return error._tag === "UnexpectedResponse" ? withoutToken(error) : error
-    }),
+    Effect.tap(({ token }) => enterWorkspace(token)),
     Effect.withSpan("LookerAuth.login")
   )
 
@@ -104,14 +126,7 @@ export const make = Effect.gen(function* () {
     return exit.value.usable
   })
 
-  yield* Effect.addFinalizer(() => {
-    if (current === undefined) return Effect.void
-    return call(LookerApi.logout, (send) => send({}), current).pipe(
-      Effect.timeout(policy.cleanupTimeout),
-      Effect.ignore,
-      Effect.withSpan("LookerAuth.logout")
-    )
-  })
+  yield* Effect.addFinalizer(() => (current === undefined ? Effect.void : logout(current)))
 
   return LookerAuth.of({
     token: Effect.map(session, ({ token }) => token),
@@ -162,10 +177,7 @@ const withoutToken = (error: LookerError.UnexpectedResponse) =>
     snippet: error.snippet?.includes("access_token") ? "(not shown, for the token in it)" : error.snippet
   })
 
-const refused = ({ documentationUrl, endpoint, message, traceId }: answer.Refusal, clientId: string) =>
-  new LookerError.Unauthorized({
-    message: `Looker refused the login of client id ${clientId}: ${message}`,
-    endpoint,
-    documentationUrl,
-    traceId
-  })
+const refused = (
+  what: string,
+  { documentationUrl, endpoint, message, traceId }: answer.Refusal | LookerError.ValidationFailed
+) => new LookerError.Unauthorized({ message: `${what}: ${message}`, endpoint, documentationUrl, traceId })

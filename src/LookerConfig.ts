@@ -27,6 +27,7 @@ export interface Settings {
   readonly clientSecret: Redacted.Redacted | undefined
   readonly timeout: Duration.Duration
   readonly verifySsl: boolean
+  readonly workspace: string | undefined
 }
 
 /**
@@ -49,6 +50,11 @@ export interface Options {
    * turns the check off. Default: yes.
    */
   readonly verifySsl?: boolean | undefined
+  /**
+   * The workspace whose models queries use, chosen after every login: `"dev"` is the user's own development copy. Default: Looker's own,
+   * which is `"production"`.
+   */
+  readonly workspace?: string | undefined
 }
 
 /**
@@ -113,7 +119,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     clientId: options.clientId,
     clientSecret: typeof clientSecret === "string" ? Redacted.make(clientSecret) : clientSecret,
     timeout,
-    verifySsl: options.verifySsl ?? true
+    verifySsl: options.verifySsl ?? true,
+    workspace: options.workspace
   }
 })
 

@@ -39,6 +39,20 @@ const table: Readonly<Record<string, Row>> = {
     errors: common,
     call: LookerHttp.LookerHttp.use(({ call }) => call(LookerApi.logout, (send) => send({})))
   },
+  session: {
+    endpoint: "GET /session",
+    success: [200],
+    errors: common,
+    call: LookerHttp.LookerHttp.use(({ call }) => call(LookerApi.session, (send) => send({})))
+  },
+  update_session: {
+    endpoint: "PATCH /session",
+    success: [200],
+    errors: [...common, 422],
+    call: LookerHttp.LookerHttp.use(({ call }) =>
+      call(LookerApi.updateSession, (send) => send({ payload: { workspace_id: "dev" } }))
+    )
+  },
   me: {
     endpoint: "GET /user",
     success: [200],

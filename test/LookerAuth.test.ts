@@ -31,7 +31,7 @@ const tokens = (options: { readonly expiresIn?: number; readonly loginTakes?: Du
         }
       : { json: { id: 1, model: "m", view: "v" } }
   })
-  return { ...StubLooker.inProcess(script), revoked }
+  return { ...StubLooker.inProcess(script), script, revoked }
 }
 
 const calls = (received: ReadonlyArray<StubLooker.Received>) =>
@@ -365,6 +365,54 @@ describe("LookerAuth", () => {
       assert.strictEqual((yield* runOut(slow)).id, "1")
       assert.strictEqual(count(stub.received, "POST /login"), 1)
     }).pipe(Effect.provide(looker(stub.layer, { timeout: "10 seconds" })))
+  })
+
+  describe("a workspace", () => {
+    /** What `PATCH /session` answers to each token; `tokens` answers 404 to what it is not told of. */
+    const withSession = (answers: (token: string) => StubLooker.Answer) => {
+      const stub = tokens()
+      const script: StubLooker.Script = (request) =>
+        request.path === "/api/4.0/session"
+          ? answers(request.headers.authorization?.replace(/^Bearer /, "") ?? "")
+          : stub.script(request)
+      return { ...StubLooker.inProcess(script), revoked: stub.revoked }
+    }
+
+    it.effect("is chosen again after every login, before the token is used", () => {
+      const stub = withSession(() => ({ json: { workspace_id: "dev", sudo_user_id: null, can: {} } }))
+      stub.revoked.add("token-1")
+      return Effect.gen(function* () {
+        yield* runOut(query)
+        assert.deepStrictEqual(calls(stub.received), [
+          ["POST /login"],
+          ["PATCH /session", "Bearer token-1"],
+          ["GET /queries/1", "Bearer token-1"],
+          ["POST /login"],
+          ["PATCH /session", "Bearer token-2"],
+          ["GET /queries/1", "Bearer token-2"]
+        ])
+        const bodies = stub.received.filter(({ method }) => method === "PATCH").map(({ body }) => JSON.parse(body))
+        assert.deepStrictEqual(bodies, [{ workspace_id: "dev" }, { workspace_id: "dev" }])
+      }).pipe(Effect.provide(looker(stub.layer, { workspace: "dev" })))
+    })
+
+    it.effect.each([400, 403, 404, 422])("that is refused (%d) is Unauthorized, and the token is ended", (status) => {
+      const stub = withSession(() => ({ status, json: { message: "no such workspace" } }))
+      return Effect.gen(function* () {
+        const { value: error } = yield* timed(Effect.flip(query))
+        assert.strictEqual(error._tag, "Unauthorized")
+        assert.match(error.message, /refused the workspace "dev": .*no such workspace/)
+        assert.deepStrictEqual(calls(stub.received).at(-1), ["DELETE /logout", "Bearer token-1"])
+      }).pipe(Effect.provide(looker(stub.layer, { workspace: "dev" })))
+    })
+
+    it.effect("that is not asked for is left alone", () => {
+      const stub = tokens()
+      return Effect.gen(function* () {
+        yield* query
+        assert.strictEqual(count(stub.received, "PATCH /session"), 0)
+      }).pipe(Effect.provide(looker(stub.layer)))
+    })
   })
 
   describe("logout", () => {

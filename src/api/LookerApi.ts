@@ -18,7 +18,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { Query, QueryInput } from "../domain/Query.ts"
 import { CreateQueryTask, CreateQueryTaskParams, QueryTask } from "../domain/QueryTask.ts"
 import { RunningQuery } from "../domain/RunningQuery.ts"
-import { AccessToken, LoginForm, User } from "../domain/Session.ts"
+import { AccessToken, ApiSession, LoginForm, User } from "../domain/Session.ts"
 import * as WireError from "./WireError.ts"
 
 /**
@@ -119,6 +119,34 @@ export const loginUser = HttpApiEndpoint.post("login_user", "/login/:user_id", {
 export const logout = HttpApiEndpoint.delete("logout", "/logout", {
   success: HttpApiSchema.NoContent,
   error: common
+}).middleware(Authorization)
+
+/**
+ * `GET /session`: the session of the current token.
+ *
+ * @category endpoints
+ * @since 0.1.0
+ */
+export const session = HttpApiEndpoint.get("session", "/session", {
+  success: ApiSession,
+  error: common
+}).middleware(Authorization)
+
+/**
+ * `PATCH /session`: chooses the workspace, `production` or `dev`.
+ *
+ * **Gotchas**
+ *
+ * The choice hangs on the token: after a new login it is `production` again. `LookerConfig` has a `workspace` that is chosen after every
+ * login.
+ *
+ * @category endpoints
+ * @since 0.1.0
+ */
+export const updateSession = HttpApiEndpoint.patch("update_session", "/session", {
+  payload: Schema.Struct({ workspace_id: Schema.String }),
+  success: ApiSession,
+  error: [...common, WireError.ValidationFailed]
 }).middleware(Authorization)
 
 /**
@@ -269,6 +297,7 @@ export const killQuery = HttpApiEndpoint.delete("kill_query", "/running_queries/
  */
 export class LookerApi extends HttpApi.make("Looker")
   .add(HttpApiGroup.make("ApiAuth").add(login).add(loginUser).add(logout))
+  .add(HttpApiGroup.make("Session").add(session).add(updateSession))
   .add(HttpApiGroup.make("User").add(me))
   .add(
     HttpApiGroup.make("Query")

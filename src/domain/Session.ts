@@ -37,6 +37,25 @@ export const LoginForm = Schema.Struct({
 })
 
 /**
+ * What hangs on a token: the workspace whose models its queries use (`production`, or `dev` for the user's own development copy), and
+ * the user behind a sudo.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const ApiSession = openStruct({
+  can: nullish(Can),
+  workspace_id: nullish(Schema.String),
+  sudo_user_id: nullish(Id)
+})
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type ApiSession = typeof ApiSession.Type
+
+/**
  * The user of the current token: the fields that name him, the rest kept as sent.
  *
  * @category schemas

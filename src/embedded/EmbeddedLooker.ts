@@ -259,6 +259,7 @@ const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.
   HttpApiBuilder.layer(LookerApi).pipe(
     Layer.provide([
       SessionHandlers.layerApiAuth,
+      SessionHandlers.layerSession,
       SessionHandlers.layerUser,
       Handlers.layerQuery({ notFinished: options.notFinished ?? 202 })
     ]),

@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import { Authorization, CurrentSession, LookerApi } from "../api/LookerApi.ts"
 import { Forbidden, Unauthorized } from "../LookerError.ts"
 import { projected } from "./Projection.ts"
+import * as QueryCompiler from "./QueryCompiler.ts"
 import { Sessions } from "./Sessions.ts"
 import { type User, Users } from "./Users.ts"
 
@@ -29,7 +30,7 @@ export const layerAuthorization: Layer.Layer<Authorization, never, Sessions> = L
         const request = yield* HttpServerRequest.HttpServerRequest
         const token = /^(?:token|bearer) +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1]
         if (token === undefined) return yield* new Unauthorized({ message: "Requires authentication." })
-        const userId = yield* sessions.userOf(token)
+        const { userId } = yield* sessions.get(token)
         return yield* Effect.provideService(httpEffect, CurrentSession, { token, userId })
       })
     )
@@ -69,10 +70,47 @@ export const layerApiAuth: Layer.Layer<
           const { isAdmin } = yield* users.get(session.userId)
           if (!isAdmin) return yield* new Forbidden({ message: "Only an admin can log in as another user." })
           const user = yield* users.get(params.user_id)
-          return yield* sessions.open(user.id)
+          return yield* sessions.open(user.id, session.userId)
         })
       )
       .handle("logout", () => Effect.flatMap(CurrentSession, ({ token }) => sessions.logout(token)))
+  })
+)
+
+/** An embedded Looker has one copy of its models, which both workspaces show. */
+const workspaces: ReadonlySet<string> = new Set(["production", "dev"])
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSession: Layer.Layer<
+  HttpApiGroup.Service<"Looker", "Session">,
+  never,
+  Authorization | Sessions
+> = HttpApiBuilder.group(
+  LookerApi,
+  "Session",
+  Effect.fnUntraced(function* (handlers) {
+    const sessions = yield* Sessions
+    const current = Effect.gen(function* () {
+      const { token } = yield* CurrentSession
+      const { sudoUserId, workspace } = yield* sessions.get(token)
+      return { can: { view: true, update: true }, workspace_id: workspace, sudo_user_id: sudoUserId ?? null }
+    })
+    return handlers
+      .handle("session", () => current)
+      .handle("update_session", ({ payload }) =>
+        Effect.gen(function* () {
+          const { token } = yield* CurrentSession
+          if (!workspaces.has(payload.workspace_id)) {
+            const message = `There is no workspace ${JSON.stringify(payload.workspace_id)}: there are production and dev.`
+            return yield* QueryCompiler.invalid([{ field: "workspace_id", code: "not_found", message }])
+          }
+          yield* sessions.chooseWorkspace(token, payload.workspace_id)
+          return yield* current
+        })
+      )
   })
 )
 

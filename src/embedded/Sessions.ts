@@ -21,6 +21,19 @@ export interface Options {
 }
 
 /**
+ * What a token stands for. `workspace` is `production` until another is chosen.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Session {
+  readonly userId: string
+  readonly sudoUserId: string | undefined
+  readonly end: number
+  readonly workspace: string
+}
+
+/**
  * Every login gives a new token and leaves the earlier ones alone; a logout ends one token.
  *
  * @category services
@@ -29,9 +42,11 @@ export interface Options {
 export class Sessions extends Context.Service<
   Sessions,
   {
-    readonly open: (userId: string) => Effect.Effect<AccessToken>
-    readonly userOf: (token: string) => Effect.Effect<string, Unauthorized>
+    /** `sudoUserId` is who logs in as the user, if it is not himself. */
+    readonly open: (userId: string, sudoUserId?: string) => Effect.Effect<AccessToken>
+    readonly get: (token: string) => Effect.Effect<Session, Unauthorized>
     readonly logout: (token: string) => Effect.Effect<void>
+    readonly chooseWorkspace: (token: string, workspace: string) => Effect.Effect<void, Unauthorized>
     readonly forget: Effect.Effect<void>
   }
 >()("effect-looker/embedded/Sessions") {}
@@ -41,26 +56,29 @@ export class Sessions extends Context.Service<
  * @since 0.1.0
  */
 export const make = (options: Options): Sessions["Service"] => {
-  const sessions = new Map<string, { readonly userId: string; readonly end: number }>()
-  const open = Effect.fn("Sessions.open")(function* (userId: string) {
+  const sessions = new Map<string, Session>()
+  const open = Effect.fn("Sessions.open")(function* (userId: string, sudoUserId?: string) {
     const now = yield* Clock.currentTimeMillis
     for (const [token, { end }] of sessions) if (end <= now) sessions.delete(token)
     const access_token = yield* Effect.sync(() => randomBytes(20).toString("hex"))
-    sessions.set(access_token, { userId, end: now + Duration.toMillis(options.tokenLife) })
+    const end = now + Duration.toMillis(options.tokenLife)
+    sessions.set(access_token, { userId, sudoUserId, end, workspace: "production" })
     return { access_token, token_type: "Bearer", expires_in: Math.floor(Duration.toSeconds(options.tokenLife)) }
   })
-  const userOf = Effect.fnUntraced(function* (token: string) {
+  const get = Effect.fnUntraced(function* (token: string) {
     const now = yield* Clock.currentTimeMillis
     const session = sessions.get(token)
     if (session === undefined || session.end <= now) {
       return yield* new Unauthorized({ message: "Requires authentication." })
     }
-    return session.userId
+    return session
   })
   return Sessions.of({
     open,
-    userOf,
+    get,
     logout: (token) => Effect.sync(() => void sessions.delete(token)),
+    chooseWorkspace: (token, workspace) =>
+      Effect.map(get(token), (session) => void sessions.set(token, { ...session, workspace })),
     forget: Effect.sync(() => sessions.clear())
   })
 }

@@ -138,6 +138,19 @@ layer(both, { excludeTestServices: true })("@looker/sdk-node", (it) => {
     })
   )
 
+  it.effect("chooses a workspace, and sees the session of its token", () =>
+    Effect.gen(function* () {
+      yield* agree(
+        call((http) => http.call(LookerApi.updateSession, (send) => send({ payload: { workspace_id: "dev" } }))),
+        use((sdk) => sdk.update_session({ workspace_id: "dev" }))
+      )
+      yield* agree(
+        call((http) => http.call(LookerApi.session, (send) => send({}))),
+        use((sdk) => sdk.session())
+      )
+    })
+  )
+
   it.effect("logs in as another user", () =>
     Effect.gen(function* () {
       const theirs = yield* use((sdk) => sdk.login_user("2"))

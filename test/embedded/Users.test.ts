@@ -171,6 +171,30 @@ describe("login_user", () => {
   )
 })
 
+describe("the session of a token", () => {
+  it.effect("is in production until another workspace is chosen, which a new login forgets", () =>
+    Effect.gen(function* () {
+      const { admin } = yield* everybody
+      const session = (token: string) => Effect.map(call("GET", "/session", { token }), ({ json }) => json)
+      assert.deepInclude(yield* session(admin), { workspace_id: "production", sudo_user_id: null })
+      const chosen = yield* call("PATCH", "/session", { token: admin, json: { workspace_id: "dev" } })
+      assert.deepStrictEqual([chosen.status, chosen.json.workspace_id], [200, "dev"])
+      assert.deepInclude(yield* session(admin), { workspace_id: "dev" })
+      assert.deepInclude(yield* session(yield* login("admin", "a")), { workspace_id: "production" })
+      const unknown = yield* call("PATCH", "/session", { token: admin, json: { workspace_id: "staging" } })
+      assert.deepStrictEqual([unknown.status, unknown.json.errors[0].field], [422, "workspace_id"])
+    }).pipe(Effect.provide(inProcess(files, { users })))
+  )
+
+  it.effect("says who is behind a sudo", () =>
+    Effect.gen(function* () {
+      const { admin } = yield* everybody
+      const sudo = (yield* call("POST", "/login/7", { token: admin })).json.access_token
+      assert.deepInclude((yield* call("GET", "/session", { token: sudo })).json, { sudo_user_id: "1" })
+    }).pipe(Effect.provide(inProcess(files, { users })))
+  )
+})
+
 describe("the users of the options", () => {
   const one = { id: "1", clientId: "a", clientSecret: "s" }
   it.effect.each([

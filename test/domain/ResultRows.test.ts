@@ -137,8 +137,10 @@ describe("json_detail", () => {
 
 describe("json_bi", () => {
   const rows = [{ "flights.origin": "SFO", "flights.count": 3 }]
+  const cells = [{ "flights.origin": { value: "SFO" }, "flights.count": { value: 3, rendered: "3" } }]
 
   it.effect.each([
+    { name: "metadata and rows with cells", body: { metadata: { sql: null }, rows: cells } },
     { name: "metadata and rows", body: { metadata: { sql: "SELECT 1", fields: {} }, rows } },
     { name: "metadata without SQL", body: { metadata: { sql: null }, rows } },
     { name: "the flat kind before 24.4", body: { sql: "SELECT 1", fields: {}, data: rows } }

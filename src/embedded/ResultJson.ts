@@ -11,9 +11,10 @@ import type { DatabaseError, DuckDb } from "./DuckDb.ts"
 import type { Field } from "./Model.ts"
 import type { Plan } from "./QueryCompiler.ts"
 import type { Column, Pivot, ResultSet } from "./ResultSet.ts"
-import { concat, type Encode, pages, type RowSql, rendered, rowSql } from "./ResultText.ts"
+import { concat, type Encode, formatOf, pages, plain, type RowSql, rendered, rowSql } from "./ResultText.ts"
 import { literal } from "./Sql.ts"
 import type { Task } from "./TaskStore.ts"
+import * as ValueFormat from "./ValueFormat.ts"
 
 /**
  * What a body says about its task.
@@ -52,14 +53,13 @@ const quoted = (text: string): string => `coalesce(CAST(to_json(${text}) AS VARC
 
 const value: Encode = (text, { type }) => (type === "number" ? `coalesce(${text}, 'null')` : quoted(text))
 
-const shown: Encode = (text, field) => quoted(rendered(text, field))
-
 /** `rendered` is there where it says something else than `value` (recorded). */
 const cell: Encode = (text, field) => {
   const start = [literal('{"value":'), value(text, field)]
   if (field.type !== "number") return concat([...start, "'}'"])
-  const other = rendered(text, field)
-  const more = `CASE WHEN ${other} <> ${text} THEN concat(${literal(',"rendered":')}, ${quoted(other)}) END`
+  const more =
+    `CASE WHEN ${ValueFormat.changes(text, formatOf(field))} ` +
+    `THEN concat(${literal(',"rendered":')}, ${quoted(rendered(text, field))}) END`
   return concat([...start, more, "'}'"])
 }
 
@@ -73,8 +73,8 @@ const object = (members: Members): string =>
   ])
 
 /** A measure has its values under the keys of the pivots: `row[measure][key]` (seen in clients for json_detail, inferred for json). */
-const nested = (columns: ReadonlyArray<Column>, encode: Encode, more: Members = []): RowSql =>
-  rowSql(columns, encode, (cell) => {
+const nested = (columns: ReadonlyArray<Column>, read: Encode, write: Encode, more: Members = []): RowSql =>
+  rowSql(columns, read, write, (cell) => {
     const members = [...new Set(columns.map(({ field }) => field))].map((field) => {
       const own = columns.filter((column) => column.field === field)
       const pivoted = own.flatMap((column) =>
@@ -86,8 +86,8 @@ const nested = (columns: ReadonlyArray<Column>, encode: Encode, more: Members = 
   })
 
 /** The pivot's key is part of the name: `measure|FIELD|key` (seen in a client of json_bi). */
-const flat = (columns: ReadonlyArray<Column>, encode: Encode): RowSql =>
-  rowSql(columns, encode, (cell) =>
+const flat = (columns: ReadonlyArray<Column>): RowSql =>
+  rowSql(columns, plain, cell, (cell) =>
     object(
       columns.map((column) => [
         column.pivot === undefined ? column.field.name : `${column.field.name}|FIELD|${column.pivot.key}`,
@@ -109,7 +109,14 @@ export const json = (
   isFormatted: boolean
 ): Stream.Stream<string, DatabaseError, DuckDb> =>
   Stream.make("[").pipe(
-    Stream.concat(pages(rows, nested(columns, isFormatted ? shown : value), between, columns.length)),
+    Stream.concat(
+      pages(
+        rows,
+        isFormatted ? nested(columns, rendered, quoted) : nested(columns, plain, value),
+        between,
+        columns.length
+      )
+    ),
     Stream.concat(Stream.make("]"))
   )
 
@@ -238,7 +245,7 @@ const detailTail = (result: ResultSet | undefined): Record<string, unknown> => (
 const subtotalsOf = ({ columns, subtotals }: ResultSet) => {
   const depths = subtotals.map((table, index) => {
     const grouping = literal(JSON.stringify(table.fields.map((field) => field.name)))
-    const members = nested(columns, cell, [["$$$__grouping__$$$", grouping]])
+    const members = nested(columns, plain, cell, [["$$$__grouping__$$$", grouping]])
     return Stream.make(`${index === 0 ? "" : ","}"${table.fields.length}":[`).pipe(
       Stream.concat(pages(table, members, between, columns.length)),
       Stream.concat(Stream.make("]"))
@@ -267,12 +274,15 @@ export const jsonDetail = (
     ...detailTail(result)
   }
   return Stream.make(`${opened(detailHead(run, ended, result, options))},"data":[`).pipe(
-    Stream.concat(pages(rows, nested(columns, cell), between, columns.length)),
+    Stream.concat(pages(rows, nested(columns, plain, cell), between, columns.length)),
     Stream.concat(Stream.make("]")),
     Stream.concat(
       totals === undefined
         ? Stream.empty
-        : Stream.concat(Stream.make(',"totals_data":'), pages(totals, nested(measures, cell), between, columns.length))
+        : Stream.concat(
+            Stream.make(',"totals_data":'),
+            pages(totals, nested(measures, plain, cell), between, columns.length)
+          )
     ),
     Stream.concat(result.subtotals.length === 0 ? Stream.empty : subtotalsOf(result)),
     Stream.concat(Stream.make(`,${JSON.stringify(tail).slice(1)}`))
@@ -305,7 +315,7 @@ const biMetadata = (run: Run, result: ResultSet | undefined, { seesSql }: Option
  */
 export const jsonBi = (run: Run, result: ResultSet, options: Options): Stream.Stream<string, DatabaseError, DuckDb> => {
   const { columns, rows, totals } = result
-  const members = flat(columns, cell)
+  const members = flat(columns)
   return Stream.make(`${opened({ metadata: biMetadata(run, result, options) })},"rows":[`).pipe(
     Stream.concat(pages(rows, members, between, columns.length)),
     Stream.concat(totals === undefined || rows.rowCount === 0 ? Stream.empty : Stream.make(between)),

@@ -27,24 +27,26 @@ const cellsPerPage = 120_000
 export type Encode = (text: string, field: Field) => string
 
 /**
- * Rows as text: `from` is what to select first, by names that `row`, an SQL expression, then uses.
+ * Rows as text: what to select first, then out of that, by names that `row`, an SQL expression, uses. What is used twice is computed once
+ * that way.
  *
  * @category models
  * @since 0.1.0
  */
 export interface RowSql {
-  readonly from: ReadonlyArray<string>
+  readonly texts: ReadonlyArray<string>
+  readonly read: ReadonlyArray<string>
   readonly row: string
 }
 
 const textOf = ({ sqlName }: Column): string => `CAST(${identifier(sqlName)} AS VARCHAR)`
 
 /** A DOUBLE may have become infinite or NaN on the way, for which no format has a word. */
-const finite = (text: string, { type }: Field): string =>
+const finite: Encode = (text, { type }) =>
   type === "number" ? `CASE WHEN ${text} NOT IN ('nan', 'inf', '-inf') THEN ${text} END` : text
 
 /**
- * The cells of a row, written; `row` puts them together.
+ * The cells of a row, read (as they are or as they are shown) and written in the way of a format; `row` puts them together.
  *
  * **Details**
  *
@@ -55,28 +57,37 @@ const finite = (text: string, { type }: Field): string =>
  */
 export const rowSql = (
   columns: ReadonlyArray<Column>,
-  encode: Encode,
+  read: Encode,
+  write: Encode,
   row: (cell: (column: Column) => string) => string
 ): RowSql => {
-  const from: Array<string> = []
+  const texts: Array<string> = []
+  const reads: Array<string> = []
   const written = new Map<Column, string>()
+  const add = (text: string, readAs: (name: string) => string) => {
+    const name = `c${texts.length}`
+    texts.push(`${text} AS ${name}`)
+    reads.push(`${readAs(name)} AS ${name}`)
+    return name
+  }
+  const each = (list: string, encode: Encode, field: Field) =>
+    `list_transform(${list}, lambda text: ${encode("text", field)})`
   for (const column of columns) {
     if (column.pivot !== undefined) continue
-    const name = `c${from.length}`
-    from.push(`${finite(textOf(column), column.field)} AS ${name}`)
-    written.set(column, encode(name, column.field))
+    const { field } = column
+    const name = add(finite(textOf(column), field), (name) => read(name, field))
+    written.set(column, write(name, field))
   }
   for (const field of new Set(columns.map((column) => column.field))) {
     const pivoted = columns.filter((column) => column.pivot !== undefined && column.field === field)
     if (pivoted.length === 0) continue
-    const name = `c${from.length}`
-    const texts = `list_transform([${pivoted.map(textOf).join(", ")}], lambda text: ${finite("text", field)})`
-    from.push(`list_transform(${texts}, lambda text: ${encode("text", field)}) AS ${name}`)
+    const list = each(`[${pivoted.map(textOf).join(", ")}]`, finite, field)
+    const name = add(list, (name) => each(each(name, read, field), write, field))
     pivoted.forEach((column, index) => {
       written.set(column, `${name}[${index + 1}]`)
     })
   }
-  return { from, row: row((column) => written.get(column) ?? "NULL") }
+  return { texts, read: reads, row: row((column) => written.get(column) ?? "NULL") }
 }
 
 /**
@@ -87,7 +98,7 @@ export const rowSql = (
  */
 export const pages = (
   { rowCount, table }: RowTable,
-  { from, row }: RowSql,
+  { read, row, texts }: RowSql,
   between: string,
   columns: number
 ): Stream.Stream<string, DatabaseError, DuckDb> => {
@@ -98,8 +109,8 @@ export const pages = (
       const database = yield* DuckDb
       const end = start + size
       const rows = yield* database.run(
-        `SELECT string_agg(${row}, ${literal(between)} ORDER BY rowid) FROM ` +
-          `(SELECT ${["rowid", ...from].join(", ")} FROM ${table} WHERE rowid >= ${start} AND rowid < ${end})`
+        `SELECT string_agg(${row}, ${literal(between)} ORDER BY rowid) FROM (SELECT ${["rowid", ...read].join(", ")} ` +
+          `FROM (SELECT ${["rowid", ...texts].join(", ")} FROM ${table} WHERE rowid >= ${start} AND rowid < ${end}))`
       )
       const text = `${start === 0 ? "" : between}${String(rows[0]?.[0] ?? "")}`
       return [[text], end < rowCount ? Option.some(end) : Option.none()] as const
@@ -116,15 +127,22 @@ export const pages = (
 export const concat = (parts: ReadonlyArray<string>): string => `concat(${["''", ...parts].join(", ")})`
 
 /**
+ * The format of a field's numbers, if it has one.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const formatOf = ({ valueFormat }: Field): ValueFormat.ValueFormat | undefined =>
+  valueFormat === undefined ? undefined : ValueFormat.parse(valueFormat)
+
+/**
  * The text of a cell as people are to see it.
  *
  * @category conversions
  * @since 0.1.0
  */
-export const rendered: Encode = (text, { type, valueFormat }) =>
-  type === "number"
-    ? ValueFormat.toSql(text, valueFormat === undefined ? undefined : ValueFormat.parse(valueFormat))
-    : text
+export const rendered: Encode = (text, field) =>
+  field.type === "number" ? ValueFormat.toSql(text, formatOf(field)) : text
 
 /**
  * The text of a cell as it is.
@@ -133,6 +151,9 @@ export const rendered: Encode = (text, { type, valueFormat }) =>
  * @since 0.1.0
  */
 export const plain: Encode = (text) => text
+
+/** Nothing has to be escaped in the digits of a number. */
+const isBare = (read: Encode, { type }: Field): boolean => read === plain && type === "number"
 
 const rowTotals = "Row Totals"
 
@@ -169,24 +190,25 @@ export interface Layout {
   readonly after: string
 }
 
-const separated = (result: ResultSet, separator: string, encode: Encode): Layout => {
+const separated = (result: ResultSet, separator: string, read: Encode): Layout => {
   const { columns } = result
   const special = new RegExp(`["\\r\\n${separator}]`)
   // The only cell of a line is quoted where it is empty: an empty line would be no record.
   const isOnly = columns.length === 1
   const quoted = (text: string) =>
     special.test(text) || (isOnly && text === "") ? `"${text.replaceAll('"', '""')}"` : text
-  const written: Encode = (cell, field) => {
-    const text = encode(cell, field)
+  const write: Encode = (text, field) => {
+    const empty = literal(isOnly ? '""' : "")
+    if (isBare(read, field)) return `coalesce(${text}, ${empty})`
     const test = `regexp_matches(${text}, ${literal(special.source)})${isOnly ? ` OR ${text} = ''` : ""}`
     const quoted = `concat('"', replace(${text}, '"', '""'), '"')`
-    return `coalesce(CASE WHEN ${test} THEN ${quoted} ELSE ${text} END, ${literal(isOnly ? '""' : "")})`
+    return `coalesce(CASE WHEN ${test} THEN ${quoted} ELSE ${text} END, ${empty})`
   }
   return {
     before: headers(result)
       .map((line) => `${line.map(quoted).join(separator)}\n`)
       .join(""),
-    rows: rowSql(columns, written, (cell) =>
+    rows: rowSql(columns, read, write, (cell) =>
       concat([
         ...columns.flatMap((column, index) => (index === 0 ? [cell(column)] : [literal(separator), cell(column)])),
         literal("\n")
@@ -202,7 +224,7 @@ const separated = (result: ResultSet, separator: string, encode: Encode): Layout
  * @category conversions
  * @since 0.1.0
  */
-export const csv = (result: ResultSet, encode: Encode): Layout => separated(result, ",", encode)
+export const csv = (result: ResultSet, read: Encode): Layout => separated(result, ",", read)
 
 /**
  * Tab separated, with a header (documented). What is quoted in csv is quoted here (inferred).
@@ -210,16 +232,25 @@ export const csv = (result: ResultSet, encode: Encode): Layout => separated(resu
  * @category conversions
  * @since 0.1.0
  */
-export const txt = (result: ResultSet, encode: Encode): Layout => separated(result, "\t", encode)
+export const txt = (result: ResultSet, read: Encode): Layout => separated(result, "\t", read)
 
-type Replacements = ReadonlyArray<readonly [string, string]>
-
-/** The same replacements, in the same order, in a text and as an SQL expression. */
-const replaced = (replacements: Replacements) => ({
-  text: (text: string) => replacements.reduce((done, [from, to]) => done.replaceAll(from, to), text),
-  sql: (text: string) =>
-    replacements.reduce((done, [from, to]) => `replace(${done}, ${literal(from)}, ${literal(to)})`, text)
-})
+/**
+ * The same replacements, in the same order, in a text and as an SQL expression; `replaced.sql` looks first whether there is anything to
+ * replace, which is faster than to try.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const replaced = (replacements: ReadonlyArray<readonly [from: string, to: string]>) => {
+  const first = [...new Set(replacements.map(([from]) => `\\x{${from.charCodeAt(0).toString(16)}}`))]
+  return {
+    text: (text: string) => replacements.reduce((done, [from, to]) => done.replaceAll(from, to), text),
+    sql: (text: string) => {
+      const all = replacements.reduce((done, [from, to]) => `replace(${done}, ${literal(from)}, ${literal(to)})`, text)
+      return `CASE WHEN regexp_matches(${text}, ${literal(`[${first.join("")}]`)}) THEN ${all} ELSE ${text} END`
+    }
+  }
+}
 
 const markdown = replaced([
   ["\\", "\\\\"],
@@ -237,17 +268,17 @@ const markdown = replaced([
  * @category conversions
  * @since 0.1.0
  */
-export const md = (result: ResultSet, encode: Encode): Layout => {
+export const md = (result: ResultSet, read: Encode): Layout => {
   const { columns } = result
   const lines = headers(result)
   const labels = columns.map((column, index) =>
     (column.pivot === undefined ? lines.slice(-1) : lines).flatMap((line) => line[index] || []).join(" ")
   )
   const line = (cells: ReadonlyArray<string>) => `| ${cells.join(" | ")} |\n`
-  const written: Encode = (text, field) => `coalesce(${markdown.sql(encode(text, field))}, '')`
+  const write: Encode = (text, field) => `coalesce(${isBare(read, field) ? text : markdown.sql(text)}, '')`
   return {
     before: line(labels.map(markdown.text)) + line(labels.map(() => "---")),
-    rows: rowSql(columns, written, (cell) =>
+    rows: rowSql(columns, read, write, (cell) =>
       concat([
         literal("| "),
         ...columns.flatMap((column, index) => (index === 0 ? [cell(column)] : [literal(" | "), cell(column)])),
@@ -271,14 +302,14 @@ const markup = replaced([
  * @category conversions
  * @since 0.1.0
  */
-export const html = (result: ResultSet, encode: Encode): Layout => {
+export const html = (result: ResultSet, read: Encode): Layout => {
   const { columns } = result
   const line = (cells: ReadonlyArray<string>) =>
     `<tr>${cells.map((text) => `<th>${markup.text(text)}</th>`).join("")}</tr>\n`
-  const written: Encode = (text, field) => `concat('<td>', ${markup.sql(encode(text, field))}, '</td>')`
+  const write: Encode = (text, field) => `concat('<td>', ${isBare(read, field) ? text : markup.sql(text)}, '</td>')`
   return {
     before: `<table>\n<thead>\n${headers(result).map(line).join("")}</thead>\n<tbody>\n`,
-    rows: rowSql(columns, written, (cell) => concat([literal("<tr>"), ...columns.map(cell), literal("</tr>\n")])),
+    rows: rowSql(columns, read, write, (cell) => concat([literal("<tr>"), ...columns.map(cell), literal("</tr>\n")])),
     after: "</tbody>\n</table>\n"
   }
 }

@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 import { Zip, ZipDeflate } from "fflate"
 import type { DatabaseError, DuckDb } from "./DuckDb.ts"
 import type { Column, ResultSet } from "./ResultSet.ts"
-import { concat, type Encode, headers, pages, type RowSql, rendered, rowSql } from "./ResultText.ts"
+import { concat, type Encode, headers, pages, plain, type RowSql, rendered, replaced, rowSql } from "./ResultText.ts"
 import { literal } from "./Sql.ts"
 
 /** Excel's own limits (documented). */
@@ -33,34 +33,25 @@ export const tooLarge = (result: ResultSet): string | undefined => {
 const letters = (index: number): string =>
   (index < 26 ? "" : letters(Math.floor(index / 26) - 1)) + String.fromCharCode(65 + (index % 26))
 
-/** What XML cannot have in it, and how OOXML writes it. */
-const controls = [...Array(32).keys()].filter((code) => code !== 0 && code !== 9 && code !== 10)
-const hexadecimal = (code: number): string => `_x${code.toString(16).padStart(4, "0").toUpperCase()}_`
-const unwritable = "[\\x01-\\x08\\x0B-\\x1F\\x{FFFE}\\x{FFFF}]|_x[0-9A-Fa-f]{4}_"
-
-const replacements: ReadonlyArray<readonly [string, string]> = [
-  ["_x", "_x005F_x"],
-  ...[...controls, 0xfffe, 0xffff].map((code) => [String.fromCharCode(code), hexadecimal(code)] as const)
-]
-
-const entities: ReadonlyArray<readonly [string, string]> = [
+const entities = replaced([
   ["&", "&amp;"],
   ["<", "&lt;"],
   [">", "&gt;"]
-]
+])
 
-const replacedSql = (text: string, pairs: ReadonlyArray<readonly [string, string]>): string =>
-  pairs.reduce((done, [from, to]) => `replace(${done}, ${literal(from)}, ${literal(to)})`, text)
-
-const xml = (text: string): string => entities.reduce((done, [from, to]) => done.replaceAll(from, to), text)
+/** What XML cannot have in it, as OOXML writes it, and what would be taken for that. */
+const codes = [...Array(32).keys(), 0xfffe, 0xffff].filter((code) => code !== 0 && code !== 9 && code !== 10)
+const unwritable = replaced(
+  codes.map((code) => [String.fromCharCode(code), `_x${code.toString(16).padStart(4, "0").toUpperCase()}_`])
+)
 
 const xmlSql = (text: string): string => {
-  const escaped = replacedSql(text, entities)
-  return `CASE WHEN regexp_matches(${text}, ${literal(unwritable)}) THEN ${replacedSql(escaped, replacements)} ELSE ${escaped} END`
+  const escaped = `CASE WHEN regexp_matches(${text}, '_x[0-9A-Fa-f]{4}_') THEN replace(${text}, '_x', '_x005F_x') ELSE ${text} END`
+  return unwritable.sql(entities.sql(escaped))
 }
 
 const textCell = (reference: string, text: string): string =>
-  `<c r="${reference}" t="inlineStr"><is><t xml:space="preserve">${xml(text)}</t></is></c>`
+  `<c r="${reference}" t="inlineStr"><is><t xml:space="preserve">${entities.text(text)}</t></is></c>`
 
 const headerRows = (result: ResultSet): string =>
   headers(result)
@@ -76,18 +67,14 @@ const ending =
   (text, field) => {
     const isText = isFormatted || field.type !== "number"
     const parts = isText
-      ? [
-          literal('" t="inlineStr"><is><t xml:space="preserve">'),
-          xmlSql(isFormatted ? rendered(text, field) : text),
-          literal("</t></is></c>")
-        ]
+      ? [literal('" t="inlineStr"><is><t xml:space="preserve">'), xmlSql(text), literal("</t></is></c>")]
       : [literal('"><v>'), text, literal("</v></c>")]
     return `CASE WHEN ${text} IS NULL THEN ${literal('"/>')} ELSE ${concat(parts)} END`
   }
 
 /** `above` is how many rows the sheet has before the table's first. */
 const rowsOf = (columns: ReadonlyArray<Column>, above: number, isFormatted: boolean): RowSql => {
-  const { from, row } = rowSql(columns, ending(isFormatted), (cell) =>
+  const { read, row, texts } = rowSql(columns, isFormatted ? rendered : plain, ending(isFormatted), (cell) =>
     concat([
       literal('<row r="'),
       "number",
@@ -96,7 +83,7 @@ const rowsOf = (columns: ReadonlyArray<Column>, above: number, isFormatted: bool
       literal("</row>")
     ])
   )
-  return { from: [`CAST(rowid + ${above + 1} AS VARCHAR) AS number`, ...from], row }
+  return { texts, read: [`CAST(rowid + ${above + 1} AS VARCHAR) AS number`, ...read], row }
 }
 
 const sheet = (result: ResultSet, isFormatted: boolean): Stream.Stream<string, DatabaseError, DuckDb> => {

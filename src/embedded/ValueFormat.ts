@@ -94,18 +94,28 @@ export const ofField = (
 
 const sign = (number: string): string => `CASE WHEN starts_with(${number}, '-') THEN '-' ELSE '' END`
 
+/** `format` is three times as fast as the rest, and knows 18 digits. */
 const grouped = (digits: string): string =>
-  `ltrim(reverse(regexp_replace(reverse(${digits}), '(\\d{3})', '\\1,', 'g')), ',')`
+  `coalesce(format('{:,}', TRY_CAST(${digits} AS BIGINT)), ` +
+  `ltrim(reverse(regexp_replace(reverse(${digits}), '(\\d{3})', '\\1,', 'g')), ','))`
 
 /** All the digits there are, in groups of three; what has an exponent stays as it is. */
 const asItIs = (number: string): string => {
   const digits = `ltrim(${number}, '-')`
   return (
-    `CASE WHEN regexp_full_match(${number}, '-?\\d+(\\.\\d+)?') THEN concat(${sign(number)}, ` +
-    `${grouped(`split_part(${digits}, '.', 1)`)}, CASE WHEN contains(${number}, '.') THEN concat('.', split_part(${digits}, '.', 2)) END) ` +
-    `ELSE ${number} END`
+    `CASE WHEN ${changes(number, undefined)} THEN concat(${sign(number)}, ${grouped(`split_part(${digits}, '.', 1)`)}, ` +
+    `CASE WHEN contains(${number}, '.') THEN concat('.', split_part(${digits}, '.', 2)) END) ELSE ${number} END`
   )
 }
+
+/**
+ * Whether a number is shown in another way than it is written: an SQL expression over the SQL of its text.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const changes = (number: string, format: ValueFormat | undefined): string =>
+  format === undefined ? `regexp_full_match(${number}, '-?\\d{4,}(\\.\\d+)?')` : `${toSql(number, format)} <> ${number}`
 
 /**
  * A number as it is shown: an SQL expression over the SQL of its text. What is too large for the format, and every number without one, has

@@ -234,23 +234,27 @@ export const csv = (result: ResultSet, read: Encode): Layout => separated(result
  */
 export const txt = (result: ResultSet, read: Encode): Layout => separated(result, "\t", read)
 
+const anyOf = (characters: ReadonlyArray<string>): string =>
+  `[${characters.map((character) => character.replace(/[\\\]^-]/, "\\$&")).join("")}]`
+
 /**
- * The same replacements, in the same order, in a text and as an SQL expression; `replaced.sql` looks first whether there is anything to
- * replace, which is faster than to try.
+ * The same replacements, in the same order, in a text and as an SQL expression. They are tried where the text matches `guard`, by default
+ * any of the characters that they begin with.
  *
  * @category conversions
  * @since 0.1.0
  */
-export const replaced = (replacements: ReadonlyArray<readonly [from: string, to: string]>) => {
-  const first = [...new Set(replacements.map(([from]) => `\\x{${from.charCodeAt(0).toString(16)}}`))]
-  return {
-    text: (text: string) => replacements.reduce((done, [from, to]) => done.replaceAll(from, to), text),
-    sql: (text: string) => {
-      const all = replacements.reduce((done, [from, to]) => `replace(${done}, ${literal(from)}, ${literal(to)})`, text)
-      return `CASE WHEN regexp_matches(${text}, ${literal(`[${first.join("")}]`)}) THEN ${all} ELSE ${text} END`
-    }
+export const replaced = (
+  replacements: ReadonlyArray<readonly [from: string, to: string]>,
+  guard: string = anyOf(replacements.map(([from]) => from.slice(0, 1)))
+) => ({
+  text: (text: string) =>
+    new RegExp(guard).test(text) ? replacements.reduce((done, [from, to]) => done.replaceAll(from, to), text) : text,
+  sql: (text: string) => {
+    const all = replacements.reduce((done, [from, to]) => `replace(${done}, ${literal(from)}, ${literal(to)})`, text)
+    return `CASE WHEN regexp_matches(${text}, ${literal(guard)}) THEN ${all} ELSE ${text} END`
   }
-}
+})
 
 const markdown = replaced([
   ["\\", "\\\\"],

@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
+import { constants, crc32, deflateRaw } from "node:zlib"
+import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Zip, ZipDeflate } from "fflate"
+import { Zip, type ZipInputFile, ZipPassThrough } from "fflate"
 import type { DatabaseError, DuckDb } from "./DuckDb.ts"
 import type { Column, ResultSet } from "./ResultSet.ts"
 import { concat, type Encode, headers, pages, plain, type RowSql, rendered, replaced, rowSql } from "./ResultText.ts"
@@ -33,25 +35,27 @@ export const tooLarge = (result: ResultSet): string | undefined => {
 const letters = (index: number): string =>
   (index < 26 ? "" : letters(Math.floor(index / 26) - 1)) + String.fromCharCode(65 + (index % 26))
 
-const entities = replaced([
-  ["&", "&amp;"],
-  ["<", "&lt;"],
-  [">", "&gt;"]
-])
+/** What XML cannot have in it. */
+const unwritable = [...Array(32).keys(), 0xfffe, 0xffff]
+  .filter((code) => code !== 0 && code !== 9 && code !== 10)
+  .map((code) => String.fromCharCode(code))
 
-/** What XML cannot have in it, as OOXML writes it, and what would be taken for that. */
-const codes = [...Array(32).keys(), 0xfffe, 0xffff].filter((code) => code !== 0 && code !== 9 && code !== 10)
-const unwritable = replaced(
-  codes.map((code) => [String.fromCharCode(code), `_x${code.toString(16).padStart(4, "0").toUpperCase()}_`])
+const hexadecimal = (character: string): string => character.charCodeAt(0).toString(16).padStart(4, "0").toUpperCase()
+
+/** OOXML writes a character as `_x000D_`, and so a text that looks like that has to be written otherwise. */
+const xml = replaced(
+  [
+    ["_x", "_x005F_x"],
+    ["&", "&amp;"],
+    ["<", "&lt;"],
+    [">", "&gt;"],
+    ...unwritable.map((character) => [character, `_x${hexadecimal(character)}_`] as const)
+  ],
+  `[&<>${unwritable.join("")}]|_x[0-9A-Fa-f]{4}_`
 )
 
-const xmlSql = (text: string): string => {
-  const escaped = `CASE WHEN regexp_matches(${text}, '_x[0-9A-Fa-f]{4}_') THEN replace(${text}, '_x', '_x005F_x') ELSE ${text} END`
-  return unwritable.sql(entities.sql(escaped))
-}
-
 const textCell = (reference: string, text: string): string =>
-  `<c r="${reference}" t="inlineStr"><is><t xml:space="preserve">${entities.text(text)}</t></is></c>`
+  `<c r="${reference}" t="inlineStr"><is><t xml:space="preserve">${xml.text(text)}</t></is></c>`
 
 const headerRows = (result: ResultSet): string =>
   headers(result)
@@ -67,7 +71,7 @@ const ending =
   (text, field) => {
     const isText = isFormatted || field.type !== "number"
     const parts = isText
-      ? [literal('" t="inlineStr"><is><t xml:space="preserve">'), xmlSql(text), literal("</t></is></c>")]
+      ? [literal('" t="inlineStr"><is><t xml:space="preserve">'), xml.sql(text), literal("</t></is></c>")]
       : [literal('"><v>'), text, literal("</v></c>")]
     return `CASE WHEN ${text} IS NULL THEN ${literal('"/>')} ELSE ${concat(parts)} END`
   }
@@ -131,12 +135,21 @@ const parts: ReadonlyArray<readonly [path: string, text: string]> = [
   ]
 ]
 
+const deflate = (bytes: Uint8Array, flush: number): Effect.Effect<Uint8Array<ArrayBuffer>> =>
+  Effect.callback((resume) =>
+    deflateRaw(bytes, { level: 1, finishFlush: flush }, (error, deflated) =>
+      resume(error === null ? Effect.succeed(deflated) : Effect.die(error))
+    )
+  )
+
 /**
  * The workbook in pieces.
  *
  * **Details**
  *
- * `effect/encoding/Zip` would need the size of the sheet beforehand, or write ZIP64, which Excel does not read in a streamed file.
+ * `effect/encoding/Zip` would need the size of the sheet beforehand, or write ZIP64, which Excel does not read in a streamed file. The sheet
+ * is compressed by Node, several times as fast as fflate, and not in the thread of the server: each piece by itself up to a flush, which
+ * together are one deflate stream.
  *
  * @category conversions
  * @since 0.1.0
@@ -144,45 +157,41 @@ const parts: ReadonlyArray<readonly [path: string, text: string]> = [
 export const stream = (result: ResultSet, isFormatted: boolean): Stream.Stream<Uint8Array, DatabaseError, DuckDb> =>
   Stream.suspend(() => {
     let written: Array<Uint8Array> = []
-    const zip = new Zip((error, bytes) => {
-      if (error !== null) throw error
-      written.push(bytes)
-    })
-    const add = (path: string) => {
-      const file = new ZipDeflate(path, { level: 1 })
-      // A time without a zone, or the same result would have other bytes in another place and at another time.
-      file.mtime = "1980-01-01T00:00:00"
-      zip.add(file)
-      return file
-    }
     const taken = (write: () => void): ReadonlyArray<Uint8Array> => {
       written = []
       write()
       return written
     }
-    const encoder = new TextEncoder()
-    const begin = Stream.suspend(() =>
-      Stream.fromIterable(
-        taken(() => {
-          for (const [path, text] of parts) add(path).push(encoder.encode(text), true)
-        })
-      )
-    )
-    const rows = Stream.suspend(() => {
-      const file = add(sheetPath)
-      return sheet(result, isFormatted).pipe(
-        Stream.mapArray((texts) => texts),
-        Stream.map((text) => taken(() => file.push(encoder.encode(text)))),
-        Stream.concat(
-          Stream.sync(() =>
-            taken(() => {
-              file.push(new Uint8Array(), true)
-              zip.end()
-            })
-          )
-        ),
-        Stream.flattenIterable
-      )
+    const zip = new Zip((error, bytes) => {
+      if (error !== null) throw error
+      written.push(bytes)
     })
-    return Stream.concat(begin, rows)
+    // A time without a zone, or the same result would have other bytes in another place and at another time.
+    const mtime = "1980-01-01T00:00:00"
+    const encoder = new TextEncoder()
+    const file: ZipInputFile = { filename: sheetPath, mtime, compression: 8, crc: 0, size: 0 }
+    const add = Effect.fnUntraced(function* (text: string, isLast: boolean) {
+      const bytes = encoder.encode(text)
+      const deflated = yield* deflate(bytes, isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH)
+      file.crc = crc32(bytes, file.crc)
+      file.size = file.size + bytes.length
+      return taken(() => file.ondata?.(null, deflated, isLast))
+    })
+    const begin = Stream.sync(() =>
+      taken(() => {
+        for (const [path, text] of parts) {
+          const part = new ZipPassThrough(path)
+          part.mtime = mtime
+          zip.add(part)
+          part.push(encoder.encode(text), true)
+        }
+        zip.add(file)
+      })
+    )
+    const end = Effect.map(add("", true), (last) => [...last, ...taken(() => zip.end())])
+    return begin.pipe(
+      Stream.concat(Stream.mapEffect(sheet(result, isFormatted), (text) => add(text, false))),
+      Stream.concat(Stream.fromEffect(end)),
+      Stream.flattenIterable
+    )
   })

@@ -6,7 +6,7 @@
 import { constants, crc32, deflateRaw } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Zip, type ZipInputFile, ZipPassThrough } from "fflate"
+import { Zip, ZipDeflate, type ZipInputFile } from "fflate"
 import type { DatabaseError, DuckDb } from "./DuckDb.ts"
 import type { Column, ResultSet } from "./ResultSet.ts"
 import { concat, type Encode, headers, pages, plain, type RowSql, rendered, replaced, rowSql } from "./ResultText.ts"
@@ -180,7 +180,7 @@ export const stream = (result: ResultSet, isFormatted: boolean): Stream.Stream<U
     const begin = Stream.sync(() =>
       taken(() => {
         for (const [path, text] of parts) {
-          const part = new ZipPassThrough(path)
+          const part = new ZipDeflate(path)
           part.mtime = mtime
           zip.add(part)
           part.push(encoder.encode(text), true)

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { dimensionSql } from "./FieldSql.ts"
+import type { Typed } from "./LookerExpression.ts"
 import type { Aggregate, Dimension, Explore, Field, FieldInfo, Measure } from "./Model.ts"
 import { literal } from "./Sql.ts"
 import { suggest } from "./Suggestion.ts"
@@ -53,7 +54,7 @@ const mostFields = 100
 const mostGroups = 500
 
 /**
- * What dynamic fields are made with: how to read a filter on a column and an expression, in the time zone of the query.
+ * What dynamic fields are made with: how a filter on a dimension is read, and an expression.
  *
  * @category models
  * @since 0.1.0
@@ -61,8 +62,17 @@ const mostGroups = 500
 export interface Context {
   readonly explore: Explore
   readonly timezone: string
-  readonly condition: (field: Dimension, expression: string) => Result.Result<string, string>
+  readonly condition: (field: Dimension, filter: string) => Result.Result<string, string>
+  readonly expression: (text: string, find: Find) => Result.Result<Typed, string>
 }
+
+/**
+ * How an expression finds the dimension that it names.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Find = (name: string) => Result.Result<Dimension, string>
 
 const groupArgs = Schema.decodeUnknownOption(
   Schema.Tuple([
@@ -85,15 +95,9 @@ const binArgs = Schema.decodeUnknownOption(
   ])
 )
 
-const aggregates: Readonly<Record<string, Aggregate>> = {
-  count_distinct: "count_distinct",
-  sum: "sum",
-  average: "average",
-  median: "median",
-  min: "min",
-  max: "max",
-  list: "list"
-}
+const aggregates: ReadonlyMap<string, Aggregate> = new Map(
+  (["count_distinct", "sum", "average", "median", "min", "max", "list"] as const).map((name) => [name, name])
+)
 
 /** As Looker writes the bounds of a tier: `10.0`. */
 const bound = (value: number): string => (Number.isInteger(value) ? value.toFixed(1) : String(value))
@@ -174,17 +178,21 @@ export const compile = (
     fieldGroupVariant: label || name
   })
 
-  const textDimension = (name: string, field: DynamicField, column: string): Dimension => ({
-    ...infoOf(name, field),
-    category: "dimension",
-    type: "string",
-    lookerType: "string",
-    sql: column,
-    column: `(${column})`,
-    columnType: "string",
-    isDouble: false,
-    timeframe: undefined
-  })
+  const newDimension = (name: string, field: DynamicField, { sql, type }: Typed): Dimension => {
+    const timeframe = type === "date" || type === "time" ? type : undefined
+    return {
+      ...infoOf(name, field),
+      category: "dimension",
+      type,
+      lookerType: timeframe === undefined ? type : `date_${timeframe}`,
+      sql,
+      column: `(${sql})`,
+      columnType: type,
+      // Who knows what an expression makes of numbers.
+      isDouble: type === "number",
+      timeframe
+    }
+  }
 
   const grouped = (name: string, field: DynamicField): Result.Result<Dimension, string> => {
     const args = groupArgs(field.args)
@@ -205,7 +213,9 @@ export const compile = (
       }
       // What is in no group has no value when the others have no label (inferred).
       const otherwise = others === null ? "" : ` ELSE ${literal(others)}`
-      return Result.succeed(textDimension(name, field, `CASE ${whens.join(" ")}${otherwise} END`))
+      return Result.succeed(
+        newDimension(name, field, { sql: `CASE ${whens.join(" ")}${otherwise} END`, type: "string" })
+      )
     })
   }
 
@@ -219,7 +229,7 @@ export const compile = (
     if (tiers === undefined) return Result.fail(`its args have to make 1 to ${mostGroups} ascending bounds`)
     return Result.flatMap(findDimension(basedOn), (dimension) =>
       dimension.columnType === "number"
-        ? Result.succeed(textDimension(name, field, tierSql(dimension.column, tiers)))
+        ? Result.succeed(newDimension(name, field, { sql: tierSql(dimension.column, tiers), type: "string" }))
         : Result.fail(`${basedOn} has no numbers to put in bins`)
     )
   }
@@ -231,7 +241,9 @@ export const compile = (
       case "bin":
         return binned(name, field)
       case undefined:
-        return Result.fail("custom dimensions with an expression are not supported by the embedded Looker yet")
+        return field.expression
+          ? Result.map(context.expression(field.expression, findDimension), (typed) => newDimension(name, field, typed))
+          : Result.fail("it has neither an expression nor a calculation_type")
       default:
         return Result.fail(`calculation_type ${JSON.stringify(field.calculation_type)} is neither group_by nor bin`)
     }
@@ -244,9 +256,9 @@ export const compile = (
         ? Result.fail(`a measure based on ${basedOn.name}, which is a ${basedOn.lookerType}, has its type`)
         : Result.succeed({ ...basedOn, ...info })
     }
-    const aggregate = aggregates[field.type ?? ""]
+    const aggregate = aggregates.get(field.type ?? "")
     if (aggregate === undefined) {
-      const known = Object.keys(aggregates).join(", ")
+      const known = [...aggregates.keys()].join(", ")
       return Result.fail(`type ${JSON.stringify(field.type ?? null)} is not supported: there are ${known}`)
     }
     const isShown = aggregate === "count_distinct" || aggregate === "list"
@@ -266,7 +278,6 @@ export const compile = (
 
   const measureOf = (name: string, field: DynamicField): Result.Result<Measure, string> => {
     if (field.expression) return Result.fail("a measure with an expression is not supported by the embedded Looker")
-    if (field.filter_expression) return Result.fail("filter_expression is not supported by the embedded Looker yet")
     if (!field.based_on) return Result.fail("based_on has to name a field")
     return Result.flatMap(find(field.based_on), (basedOn) =>
       Result.flatMap(measureBase(name, field, basedOn), (measure) => {
@@ -280,7 +291,12 @@ export const compile = (
           }
           if (condition.success !== "") conditions.push(condition.success)
         }
-        return Result.succeed({ ...measure, conditions })
+        if (!field.filter_expression) return Result.succeed({ ...measure, conditions })
+        return Result.flatMap(context.expression(field.filter_expression, findDimension), ({ sql, type }) =>
+          type === "yesno"
+            ? Result.succeed({ ...measure, conditions: [...conditions, sql] })
+            : Result.fail("its filter_expression is neither true nor false")
+        )
       })
     )
   }

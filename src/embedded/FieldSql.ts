@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type { Dimension, Measure, Timeframe } from "./Model.ts"
+import type { Dimension, FieldType, Measure, Timeframe } from "./Model.ts"
 import { literal } from "./Sql.ts"
 
 /**
@@ -64,6 +64,30 @@ export const dimensionSql = (dimension: Dimension, timezone: string): string => 
   const { column, columnType, timeframe } = dimension
   if (timeframe !== undefined) return timeframeSql(timeframe, local(dimension, timezone))
   return columnType === "yesno" ? `CASE WHEN ${column} THEN 'Yes' WHEN NOT ${column} THEN 'No' END` : column
+}
+
+/**
+ * The value of a dimension as an expression works with it: the first day of its week, month or quarter, where it shows one.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const valueSql = (
+  dimension: Dimension,
+  timezone: string
+): { readonly sql: string; readonly type: FieldType } => {
+  const { column, columnType, timeframe } = dimension
+  switch (timeframe) {
+    case undefined:
+    case "time":
+      return { sql: column, type: columnType }
+    case "year":
+      return { sql: timeframeSql(timeframe, local(dimension, timezone)), type: "number" }
+    case "date":
+      return { sql: columnType === "date" ? column : `CAST(${local(dimension, timezone)} AS DATE)`, type: "date" }
+    default:
+      return { sql: `CAST(date_trunc('${timeframe}', ${local(dimension, timezone)}) AS DATE)`, type: "date" }
+  }
 }
 
 /**

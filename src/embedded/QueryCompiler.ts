@@ -10,8 +10,9 @@ import * as Result from "effect/Result"
 import { knownKeys, type QueryInput } from "../domain/Query.ts"
 import { type ValidationDetail, ValidationFailed } from "../LookerError.ts"
 import * as DynamicFields from "./DynamicFields.ts"
-import { measureSql } from "./FieldSql.ts"
+import { measureSql, valueSql } from "./FieldSql.ts"
 import * as FilterExpression from "./FilterExpression.ts"
+import * as LookerExpression from "./LookerExpression.ts"
 import type { Dimension, Explore, Field, Measure, Model, Timeframe } from "./Model.ts"
 import * as QuerySql from "./QuerySql.ts"
 import { suggest } from "./Suggestion.ts"
@@ -120,7 +121,7 @@ const isSet = (value: unknown): boolean =>
   !(Array.isArray(value) && value.length === 0)
 
 /** What would change the rows, and cannot be done. */
-const refused = ["filter_expression", "quick_calcs", "analysis_config"] as const
+const refused = ["quick_calcs", "analysis_config"] as const
 
 const unsupported = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
   const unknown = Object.keys(query).filter((key) => !knownKeys.has(key))
@@ -235,7 +236,18 @@ export const compile = (
       return FilterExpression.toSql(type, column ?? own, expression, { now: context.now, timezone })
     }
 
-    const dynamic = DynamicFields.compile(query.dynamic_fields || "[]", { explore: modelled, timezone, condition })
+    const expression = (text: string, find: DynamicFields.Find) =>
+      LookerExpression.compile(text, (name) => Result.map(find(name), (dimension) => valueSql(dimension, timezone)), {
+        now: context.now,
+        timezone
+      })
+
+    const dynamic = DynamicFields.compile(query.dynamic_fields || "[]", {
+      explore: modelled,
+      timezone,
+      condition,
+      expression
+    })
     for (const message of dynamic.errors) errors.push(detail("dynamic_fields", "invalid", message))
     const explore = { ...modelled, fields: new Map([...modelled.fields, ...dynamic.fields]) }
 
@@ -295,7 +307,27 @@ export const compile = (
       }
     }
     const among = (category: Field["category"]) => conditions.filter(({ field }) => field.category === category)
-    const where = among("dimension").map((where) => where.condition)
+    const custom = query.filter_expression || undefined
+    const read =
+      custom === undefined
+        ? undefined
+        : expression(custom, (name) => {
+            const field = explore.fields.get(name)
+            if (field === undefined) {
+              const known = closeTo(name, [...explore.fields.keys()], errors.length)
+              return Result.fail(`unknown field ${JSON.stringify(name)}. ${known}`)
+            }
+            return field.category === "dimension" ? Result.succeed(field) : Result.fail(`${name} is no dimension`)
+          })
+    if (read !== undefined && Result.isFailure(read)) {
+      errors.push(detail("filter_expression", "invalid", `filter_expression: ${read.failure}.`))
+    } else if (read !== undefined && read.success.type !== "yesno") {
+      errors.push(detail("filter_expression", "invalid", "filter_expression is neither true nor false."))
+    }
+    const where = [
+      ...among("dimension").map((where) => where.condition),
+      ...(read !== undefined && Result.isSuccess(read) ? [`(${read.success.sql})`] : [])
+    ]
     const having = among("measure").map((where) => where.condition)
 
     const fills = dimensionsOf("fill_fields").flatMap((dimension): ReadonlyArray<Fill> => {
@@ -346,7 +378,7 @@ export const compile = (
       pivotFields,
       measures,
       filters: query.filters ?? {},
-      filterExpression: undefined,
+      filterExpression: custom,
       where,
       having,
       sorts: wanted.length === 0 ? defaultSorts([...dimensions, ...measures]) : sorts,

@@ -16,7 +16,10 @@ type Database = DuckDb["Service"]
 const table = (id: string, part: string): string => `results.${identifier(part === "" ? id : `${id} ${part}`)}`
 
 /** What is of use only until the rows are there. */
-const intermediate = ["cells", "pivots", "fill rows", "fill pivots"]
+const intermediate = ["cells", "pivots", "frame", "fill rows", "fill pivots"]
+
+/** Many more, and a single row takes more memory than there is. */
+const mostColumns = 5000
 
 const subtotalName = (index: number): string => `subtotal ${index}`
 
@@ -107,8 +110,18 @@ const materialise = Effect.fnUntraced(function* (
   }
   let pivots: ReadonlyArray<Pivot> = []
   let columnsTruncated = false
-  const level = (by: ReadonlyArray<Dimension>, isRows: boolean) =>
-    QuerySql.level(plan, sources, pivots.length, by, { isRows, limit: isRows ? oneMore : undefined })
+  const createLevel = Effect.fnUntraced(function* (part: string, by: ReadonlyArray<Dimension>) {
+    const level = { by, isRows: part === "" }
+    const limit = level.isRows ? oneMore : undefined
+    if (plan.pivotFields.length === 0) {
+      yield* createHidden(part, QuerySql.unpivoted(plan, sources, level, limit))
+      return
+    }
+    const frame = table(id, "frame")
+    yield* createHidden("frame", QuerySql.frame(plan, sources, level, limit))
+    yield* createHidden(part, QuerySql.spread(plan, sources, level, frame, pivots.length))
+    yield* drop(database, [frame])
+  })
 
   if (QuerySql.isFlat(plan)) {
     yield* create("", QuerySql.flat(plan, oneMore))
@@ -131,8 +144,13 @@ const materialise = Effect.fnUntraced(function* (
         plan.pivotFields,
         found.slice(0, plan.columnLimit).map((row) => row.map((value) => (value === null ? null : String(value))))
       )
+      const columns = pivots.length * plan.measures.length
+      if (columns > mostColumns) {
+        const message = `the result would have ${columns} columns, and the embedded Looker writes ${mostColumns} at most: ask for a smaller column_limit`
+        return yield* new DatabaseError({ message, line: undefined })
+      }
     }
-    yield* createHidden("", level(plan.dimensions, true))
+    yield* createLevel("", plan.dimensions)
   }
   let rowCount = yield* count("")
   const truncated = plan.limit !== undefined && rowCount > plan.limit
@@ -141,12 +159,12 @@ const materialise = Effect.fnUntraced(function* (
     rowCount = plan.limit ?? rowCount
   }
 
-  if (plan.total) yield* createHidden("totals", level([], false))
+  if (plan.total) yield* createLevel("totals", [])
   const subtotals = yield* Effect.forEach(plan.subtotals, (length, index) =>
     Effect.gen(function* () {
       const fields = plan.dimensions.slice(0, length)
       const part = subtotalName(index)
-      yield* createHidden(part, level(fields, false))
+      yield* createLevel(part, fields)
       return { table: table(id, part), rowCount: yield* count(part), fields }
     })
   )

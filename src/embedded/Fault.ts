@@ -42,6 +42,7 @@ export type TaskFault =
   | { readonly _tag: "Killed" }
   | { readonly _tag: "Missing" }
   | { readonly _tag: "Shown"; readonly status: string; readonly until: Until }
+  | { readonly _tag: "LeftOut"; readonly until: Until }
 
 /**
  * @category models
@@ -50,8 +51,8 @@ export type TaskFault =
 export type Fault = RequestFault | TaskFault
 
 /**
- * How long a task shows a false status once it has ended: for a time, or to a number of polls (`multi_results` and `query_task`).
- * Neither means for ever.
+ * How long something false is told about a task: for a time, or to a number of polls (`multi_results` and `query_task`). Neither means for
+ * ever.
  *
  * @category models
  * @since 0.1.0
@@ -247,3 +248,11 @@ export const transientExpired = (until: Until = { for: "2 seconds" }): TaskFault
  * @since 0.1.0
  */
 export const unknownStatus = (status: string, until: Until = {}): TaskFault => ({ _tag: "Shown", status, until })
+
+/**
+ * `multi_results` says nothing about the task, from its creation on.
+ *
+ * @category tasks
+ * @since 0.1.0
+ */
+export const leftOut = (until: Until = {}): TaskFault => ({ _tag: "LeftOut", until })

@@ -5,6 +5,7 @@
  */
 import { IncomingMessage } from "node:http"
 import * as Effect from "effect/Effect"
+import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -18,6 +19,7 @@ import { documentationUrl } from "../api/WireError.ts"
 import type { Query } from "../domain/Query.ts"
 import type { RequestFault } from "./Fault.ts"
 import { Faults } from "./Faults.ts"
+import * as LookerErrors from "./LookerErrors.ts"
 import { QueryStore } from "./QueryStore.ts"
 import { Sessions } from "./Sessions.ts"
 import { TaskStore } from "./TaskStore.ts"
@@ -143,7 +145,10 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Faults | Q
       ) {
         const body: unknown =
           endpoint === "create_query" || endpoint === "create_query_task"
-            ? yield* Effect.orElseSucceed(request.json, () => undefined)
+            ? yield* request.json.pipe(
+                Effect.provideService(HttpIncomingMessage.MaxBodySize, LookerErrors.maxBodySize),
+                Effect.orElseSucceed(() => undefined)
+              )
             : undefined
         const stored = (lookUp: typeof queries.get, key: string) =>
           lookUp(decoded(key)).pipe(

@@ -106,7 +106,8 @@ const taskFaults: ReadonlySet<Fault["_tag"]> = new Set<TaskFault["_tag"]>([
   "Warning",
   "Killed",
   "Missing",
-  "Shown"
+  "Shown",
+  "LeftOut"
 ])
 
 const isOfTask = (fault: Fault): fault is TaskFault => taskFaults.has(fault._tag)
@@ -153,6 +154,7 @@ const refusal = (index: number, { fault, on }: Rule): EmbeddedError | undefined 
     case "Slow":
     case "Delay":
       return Duration.isNegative(fault.duration) ? refuse("the time is negative") : undefined
+    case "LeftOut":
     case "Shown": {
       const { polls } = fault.until
       if (polls !== undefined && !isWhole(polls)) return refuse(`polls is ${polls}, and has to be 1, 2, …`)

@@ -243,11 +243,14 @@ export const layerQuery = (
         )
         .handle("query_task_multi_results", ({ query }) =>
           Effect.gen(function* () {
-            const ids = [...new Set(query.query_task_ids)]
-            if (ids.length === 0) return yield* new BadRequest({ message: "query_task_ids names no task" })
-            const found = yield* Effect.forEach(ids, (id) =>
-              polled(id).pipe(Effect.catchTag("NotFound", () => Effect.succeed(undefined)))
+            // In an order of its own, as Looker's answers have one.
+            const asked = [...new Set(query.query_task_ids)].sort()
+            if (asked.length === 0) return yield* new BadRequest({ message: "query_task_ids names no task" })
+            const all = yield* Effect.forEach(asked, (id) =>
+              Effect.catchTag(polled(id), "NotFound", () => Effect.succeed(undefined))
             )
+            const ids = asked.filter((_, index) => all[index]?.isLeftOut !== true)
+            const found = all.filter((task) => task?.isLeftOut !== true)
             const user = yield* currentUser
             for (const task of found) if (task !== undefined) yield* tasks.hold(task)
             const entries = ids.map((id, index) =>

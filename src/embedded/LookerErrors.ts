@@ -18,8 +18,13 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import { documentationUrl } from "../api/WireError.ts"
 import * as DuckDb from "./DuckDb.ts"
 
-/** The largest request body that is read. */
-const maxBodySize = ByteSize.megabytes(10)
+/**
+ * The largest request body that is read.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const maxBodySize = ByteSize.megabytes(10)
 
 const reply = (status: number, message: string, rest: object = {}) =>
   HttpServerResponse.jsonUnsafe({ message, ...rest, documentation_url: documentationUrl }, { status })

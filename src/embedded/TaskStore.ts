@@ -14,7 +14,7 @@ import type * as Scope from "effect/Scope"
 import type { CreateQueryTask, CreateQueryTaskParams } from "../domain/QueryTask.ts"
 import { NotFound, TooManyRequests } from "../LookerError.ts"
 import { DatabaseError, DuckDb } from "./DuckDb.ts"
-import type { TaskFault } from "./Fault.ts"
+import type { TaskFault, Until } from "./Fault.ts"
 import { Faults } from "./Faults.ts"
 import type { Plan } from "./QueryCompiler.ts"
 import * as QueryExecution from "./QueryExecution.ts"
@@ -76,7 +76,7 @@ export type TaskStatus =
  * **Details**
  *
  * `cacheKey` is the same for the same query with the same limit, whatever the format. `runtime` is that of the last run of the query to
- * end, in milliseconds. `shown` is the word that a fault puts in place of the status.
+ * end, in milliseconds. `shown` is the word that a fault puts in place of the status; `isLeftOut` keeps the task out of `multi_results`.
  *
  * @category models
  * @since 0.1.0
@@ -88,6 +88,7 @@ export interface Task extends NewTask {
   readonly state: TaskStatus
   readonly runtime: number | undefined
   readonly shown: string | undefined
+  readonly isLeftOut: boolean
 }
 
 /**
@@ -188,8 +189,10 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
     const cacheLife = Duration.toMillis(options.cacheLife)
 
     const entries = new Map<string, Entry>()
-    /** When what is left of an ended task goes, in this order: its rows a life after its end, all of it a life after that. */
+    /** When what is left of an ended task goes: its rows a life after its end, all of it a life after that. Those that ended first come first. */
     const ends = new Map<string, number>()
+    /** None of them before. */
+    let nextEnd = Number.POSITIVE_INFINITY
     /** The last run of each query, in the order in which they ended. */
     const cache = new Map<string, Run>()
     /** One number for each query that ran. */
@@ -207,11 +210,15 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
         return run === undefined ? Effect.void : release(run)
       })
 
+    const endAt = (id: string, end: number) => {
+      ends.set(id, end)
+      nextEnd = Math.min(nextEnd, end)
+    }
+
     const setState = (entry: Entry, state: TaskStatus, now: number) => {
       const { id } = entry.task
       entry.task = { ...entry.task, state }
-      ends.delete(id)
-      if (state.status !== "running" && entries.has(id)) ends.set(id, now + resultLife)
+      if (state.status !== "running" && entries.has(id)) endAt(id, now + resultLife)
     }
 
     const complete = (
@@ -239,7 +246,11 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
     /** What the query gives, or what a fault makes of it. */
     const runQuery = ({ faults, task }: Entry) => {
       const error = faults.find((fault) => fault._tag === "Error")
-      if (error !== undefined) return Effect.fail(new DatabaseError({ message: error.message, line: error.line }))
+      if (error !== undefined) {
+        // DuckDB would count the line that a run puts before the statement.
+        const line = error.line === undefined ? undefined : error.line + 1
+        return Effect.fail(new DatabaseError({ message: error.message, line }))
+      }
       return isRun(task)
         ? QueryExecution.run(database, task.plan, task.id)
         : Effect.succeed(QueryExecution.unrun(task.plan))
@@ -280,17 +291,26 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
     })
 
     const expireTasks = Effect.fnUntraced(function* (now: number) {
+      if (now < nextEnd) return
+      nextEnd = Number.POSITIVE_INFINITY
       for (const [id, end] of ends) {
-        if (end > now) return
-        ends.delete(id)
         const entry = entries.get(id)
         const state = entry?.task.state
-        if (entry !== undefined && (state?.status === "complete" || state?.status === "error")) {
+        if (end > now) {
+          nextEnd = Math.min(nextEnd, end)
+        } else if (
+          entry !== undefined &&
+          (state?.status === "complete" || state?.status === "error") &&
+          end + resultLife > now
+        ) {
           const { endedAt, startedAt } = state
-          setState(entry, { status: "expired", startedAt, endedAt }, now)
+          entry.task = { ...entry.task, state: { status: "expired", startedAt, endedAt } }
+          endAt(id, end + resultLife)
           yield* releaseOf(entry)
         } else {
+          ends.delete(id)
           entries.delete(id)
+          if (entry !== undefined) yield* releaseOf(entry)
         }
       }
     })
@@ -338,7 +358,8 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
         cacheKey,
         state: { status: "added" },
         runtime: runtimes.get(task.stored.query.id),
-        shown: undefined
+        shown: undefined,
+        isLeftOut: false
       }
       const struck = yield* faults.onTask(task.stored.query)
       if (struck.some((fault) => fault._tag === "Missing")) return added
@@ -348,7 +369,7 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
       const run = mayBeCached ? cached(task, cacheKey, now) : undefined
       if (task.body.deferred === true) {
         // Looker documents `deferred` and no way to start such a task: it stays as it is until somebody kills it, or its life is over.
-        ends.set(id, now + resultLife)
+        endAt(id, now + resultLife)
       } else if (run !== undefined) {
         complete(entry, run, "cache", [], now)
       } else if (task.params.cache_only === true && mayBeCached) {
@@ -369,21 +390,35 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
       return added
     }, Effect.uninterruptible)
 
+    /** The first of these faults that still tells something false, `since` then. */
+    const inForce = <F extends Extract<TaskFault, { readonly until: Until }>>(
+      entry: Entry,
+      faults: ReadonlyArray<F>,
+      since: number,
+      now: number,
+      counted: boolean
+    ): F | undefined => {
+      const fault = faults.find((fault) => {
+        const { for: time, polls } = fault.until
+        return (
+          (time === undefined || now < since + Duration.toMillis(Duration.fromInputUnsafe(time))) &&
+          (polls === undefined || (entry.polls.get(fault) ?? 0) < polls)
+        )
+      })
+      if (counted && fault !== undefined) entry.polls.set(fault, (entry.polls.get(fault) ?? 0) + 1)
+      return fault
+    }
+
     const shown = (entry: Entry, now: number, counted: boolean): string | undefined => {
       const { state } = entry.task
       if (state.status === "added" || state.status === "running" || state.status === "expired") return undefined
-      for (const fault of entry.faults) {
-        if (fault._tag !== "Shown") continue
-        const { for: time, polls } = fault.until
-        const seen = entry.polls.get(fault) ?? 0
-        const over =
-          (time !== undefined && state.endedAt + Duration.toMillis(Duration.fromInputUnsafe(time)) <= now) ||
-          (polls !== undefined && seen >= polls)
-        if (over) continue
-        if (counted) entry.polls.set(fault, seen + 1)
-        return fault.status
-      }
-      return undefined
+      const faults = entry.faults.filter((fault) => fault._tag === "Shown")
+      return inForce(entry, faults, state.endedAt, now, counted)?.status
+    }
+
+    const isLeftOut = (entry: Entry, now: number, counted: boolean): boolean => {
+      const faults = entry.faults.filter((fault) => fault._tag === "LeftOut")
+      return inForce(entry, faults, entry.task.createdAt, now, counted) !== undefined
     }
 
     const find = (counted: boolean) =>
@@ -395,7 +430,8 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
         return {
           ...entry.task,
           runtime: runtimes.get(entry.task.stored.query.id),
-          shown: shown(entry, now, counted)
+          shown: shown(entry, now, counted),
+          isLeftOut: isLeftOut(entry, now, counted)
         }
       })
 

@@ -245,7 +245,7 @@ layer(both, { excludeTestServices: true })("@looker/sdk-node", (it) => {
         tasks.queryTaskMultiResults(ids),
         use((sdk) => sdk.query_task_multi_results(new DelimArray(ids)))
       )
-      const statuses = Object.values(answers as Record<string, { readonly status: string }>).map(({ status }) => status)
+      const statuses = ids.map((id) => (answers as Record<string, { readonly status: string }>)[id]?.status)
       assert.deepStrictEqual(statuses, ["complete", "complete", "added", "missing"])
       yield* tasks.killQuery(waiting)
     })

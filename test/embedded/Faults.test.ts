@@ -311,6 +311,9 @@ describe("a task", () => {
         const error = yield* Effect.flip(ticking(run({ format })))
         assert.strictEqual(error._tag, "QueryFailed")
         assert.include(error.message, "out of disk")
+        if (format === "json_detail") {
+          assert.deepStrictEqual(error._tag === "QueryFailed" && error.errors[0]?.line, 3)
+        }
       }).pipe(Effect.provide(inProcess({ faults: [{ fault: Fault.error("out of disk", { line: 3 }) }] })))
     )
   }
@@ -368,6 +371,24 @@ describe("a task", () => {
       yield* faults.clear
       yield* faults.add({ fault: Fault.transientExpired({}) })
       assert.strictEqual((yield* Effect.flip(ticking(run())))._tag, "ResultsExpired")
+    }).pipe(Effect.provide(inProcess({})))
+  )
+
+  it.effect("that is killed may show expired", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* Effect.flip(ticking(run())))._tag, "ResultsExpired")
+    }).pipe(Effect.provide(inProcess({ faults: [{ fault: Fault.killed }, { fault: Fault.transientExpired({}) }] })))
+  )
+
+  it.effect("that is left out of the answers is asked about again, and at last is missing", () =>
+    Effect.gen(function* () {
+      const faults = yield* Faults.Faults
+      yield* faults.add({ fault: Fault.leftOut({ polls: 3 }) })
+      yield* ticking(succeeds)
+      yield* faults.clear
+      yield* faults.add({ fault: Fault.leftOut() })
+      const error = yield* Effect.flip(ticking(run()))
+      assert.deepStrictEqual([error._tag, error.message], ["TaskMissing", "Looker leaves the task out of its answers"])
     }).pipe(Effect.provide(inProcess({})))
   )
 

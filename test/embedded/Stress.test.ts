@@ -176,7 +176,8 @@ describe("many tasks at once", () => {
       Effect.gen(function* () {
         const round = Effect.fnUntraced(function* (seed: number) {
           const outcomes = yield* many(20, seed)
-          yield* wait(400)
+          // The cache keeps a result for twice its life.
+          yield* wait(700)
           // Results go when somebody asks for something.
           const token = yield* login
           for (const { id } of outcomes) yield* call("GET", `/query_tasks/${id}`, { token })

@@ -2,10 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import { inProcessBaseUrl } from "../../src/embedded/EmbeddedLooker.ts"
 import { call, createTask, ends, inProcess, leaves, login, orders, overSocket, results, wait } from "./support.ts"
 
 const files = {
@@ -133,6 +135,42 @@ describe("the life of a task", () => {
       assert.deepStrictEqual(yield* states, ["missing", "missing", "missing"])
       assert.strictEqual((yield* call("GET", `/query_tasks/${complete}`, { token })).status, 404)
     }).pipe(Effect.provide(inProcess(files, { resultLife: "1 minute", taskDelay: "10 seconds" })))
+  )
+
+  it.effect("lets who reads a large result finish, though it expires meanwhile", () =>
+    Effect.gen(function* () {
+      const token = yield* login
+      const id = yield* createTask(token, { view: "numbers", fields: ["numbers.n"], limit: -1 }, "csv")
+      yield* ends(token, id)
+      const client = yield* HttpClient.HttpClient
+      const response = yield* client.get(`${inProcessBaseUrl}/api/4.0/query_tasks/${id}/results`, {
+        headers: { authorization: `token ${token}` }
+      })
+      yield* TestClock.adjust("3 hours")
+      assert.deepStrictEqual(yield* statusOf(yield* login, id), { status: "missing" })
+      assert.strictEqual((yield* response.text).split("\n").length, 60_002)
+    }).pipe(
+      Effect.provide(
+        inProcess({ "numbers.csv": `n\n${Array.from({ length: 60_000 }, (_, index) => index).join("\n")}\n` })
+      )
+    )
+  )
+
+  it.effect("is told about once, whatever the order and number of the questions", () =>
+    Effect.gen(function* () {
+      const token = yield* login
+      const { json: created } = yield* call("POST", "/queries", { token, json: { model: "embedded", ...query } })
+      const body = { query_id: Number(created.id), result_format: "json" }
+      const made = yield* Effect.forEach([1, 2, 3, 4, 5], () => call("POST", "/query_tasks", { token, json: body }))
+      const ids = made.map(({ json }) => String(json.id))
+      const asked = [...ids, ...[...ids].reverse()]
+      const { json, status } = yield* call("GET", `/query_tasks/multi_results?query_task_ids=${asked.join(",")}`, {
+        token
+      })
+      assert.deepStrictEqual([status, Object.keys(json)], [200, [...ids].sort()])
+      const none = yield* call("GET", "/query_tasks/multi_results?query_task_ids=", { token })
+      assert.deepStrictEqual([none.status, none.json.message], [400, "query_task_ids names no task"])
+    }).pipe(Effect.provide(inProcess(files)))
   )
 
   it.live("answers 503 to what still reads when it closes, and logs nothing", () =>

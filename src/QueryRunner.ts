@@ -229,7 +229,11 @@ export const make = Effect.gen(function* () {
     Effect.gen(function* () {
       const departure: Departure = { underWay: false }
       const fiber = yield* tasks
-        .createQueryTask({ query_id: queryId, result_format: options.format ?? "json" }, options.params)
+        // The whole answer would hold the query again, and the id is all that is wanted.
+        .createQueryTask(
+          { query_id: queryId, result_format: options.format ?? "json" },
+          { ...options.params, fields: "id" }
+        )
         .pipe(Effect.provideService(CurrentDeparture, departure), restore, Effect.forkDetach)
       return yield* restore(Fiber.join(fiber)).pipe(
         Effect.onInterrupt(() =>

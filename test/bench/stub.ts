@@ -162,7 +162,8 @@ const taskBody = (task: StubTask, status: string) => ({
   result_format: "json"
 })
 
-const createTask = (): Answer => {
+/** Of the projections a client may ask for, the one that is asked for: `fields=id`. */
+const createTask = (query: string): Answer => {
   const number = state.stats.tasks.length + 1
   const createdAt = now()
   const { large } = options
@@ -175,7 +176,7 @@ const createTask = (): Answer => {
   }
   state.tasks.set(task.id, task)
   state.stats.tasks.push(task)
-  return json(taskBody(task, "added"))
+  return json(new URLSearchParams(query).get("fields") === "id" ? { id: task.id } : taskBody(task, "added"))
 }
 
 const statusOf = (task: StubTask) => (task.killed ? "killed" : now() >= task.doneAt ? "complete" : "running")
@@ -226,7 +227,7 @@ const route = (method: string, path: string, query: string, body: string): [stri
   if (method === "POST" && resource === "login") return ["login", login]
   if (method === "DELETE" && resource === "logout") return ["logout", () => ({ status: 204 })]
   if (method === "POST" && resource === "queries") return ["create_query", () => createQuery(body)]
-  if (method === "POST" && resource === "query_tasks") return ["create_query_task", createTask]
+  if (method === "POST" && resource === "query_tasks") return ["create_query_task", () => createTask(query)]
   if (method === "GET" && resource === "query_tasks" && part === "results") return ["results", withTask(results)]
   if (method === "GET" && resource === "query_tasks") {
     return ["query_task", withTask((task) => json(taskBody(task, statusOf(task))))]

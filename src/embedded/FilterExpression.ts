@@ -49,6 +49,11 @@ const yesnoCondition = (column: string, expression: string): Condition =>
 /**
  * The SQL condition for a filter on a column, or why it cannot be read. An empty condition means any value.
  *
+ * **Details**
+ *
+ * All that Looker's documentation has for strings, numbers, dates and yes/no. Strings are compared with their case. Negations keep the
+ * rows without a value. Weeks begin on Monday, and fiscal years in January. User attributes are refused.
+ *
  * **Gotchas**
  *
  * A `date` column holds what the wall clock of the query showed: one made from a time in UTC must be converted before, or be

@@ -317,6 +317,15 @@ layer(evaluated)("LookerExpression", (it) => {
     )
   }
 
+  it.effect("truncates to the hours of a zone that is not whole hours away", () =>
+    check(
+      `trunc_hours(${f("t")})`,
+      "time",
+      "CASE id WHEN 1 THEN TIMESTAMP '2024-03-10 09:15:00' WHEN 2 THEN TIMESTAMP '2024-03-10 09:15:00' WHEN 3 THEN TIMESTAMP '2024-11-03 09:15:00' END",
+      { now, timezone: "Asia/Kathmandu" }
+    )
+  )
+
   it.effect("takes hundreds of conditions in a row", () =>
     Effect.gen(function* () {
       const { column } = yield* Evaluated
@@ -475,7 +484,8 @@ layer(evaluated)("LookerExpression", (it) => {
         yield* column(compiled.sql)
         if (type === "number") return
         const sqlType = { string: "VARCHAR", yesno: "BOOLEAN", date: "DATE", time: "TIMESTAMP" }[type]
-        assert.strictEqual((yield* column(`typeof(${compiled.sql})`))[0], sqlType, text)
+        // DuckDB works out a constant without a value before its type.
+        assert.include([sqlType, '"NULL"'], (yield* column(`typeof(${compiled.sql})`))[0], text)
       }),
     { arbitrary: { runs: 400 } }
   )

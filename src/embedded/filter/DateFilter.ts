@@ -208,6 +208,8 @@ const point = (calendar: Calendar, text: string): Result.Result<Period, string> 
     }
     return nth(calendar, relative[1] === "next" ? 1 : relative[1] === "last" ? -1 : 0, unit)
   }
+  // `7 days from now` is that day, as `2 months from now` is that month: of the two examples that contradict each other in Looker's
+  // documentation, the one that mirrors `ago`.
   const offset = offsetPattern.exec(text)
   if (offset !== null) return nth(calendar, Number(offset[1]) * (offset[3] === "ago" ? -1 : 1), unitOf(offset[2]))
   return Result.fail(unreadable(text))

@@ -27,6 +27,7 @@ export interface Context {
 
 const yesnoCondition = (column: string, expression: string): Condition =>
   collect(
+    column,
     split(expression).map((text) => {
       switch (text.toLowerCase()) {
         case "yes":

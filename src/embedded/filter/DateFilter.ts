@@ -284,5 +284,8 @@ export const dateCondition = (
   context: { readonly now: number; readonly timezone: string }
 ): Condition =>
   Result.flatMap(calendarOf(type, context), (calendar) =>
-    collect(split(expression).map((text) => dateTerm(column, calendar, text.replace(/\s+/g, " ").toLowerCase())))
+    collect(
+      column,
+      split(expression).map((text) => dateTerm(column, calendar, text.replace(/\s+/g, " ").toLowerCase()))
+    )
   )

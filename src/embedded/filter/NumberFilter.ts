@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import { type Condition, collect, is, isNot, isNotNull, isNull, type Term } from "./Term.ts"
+import { type Condition, collect, equals, equalsNot, is, isNot, isNotNull, isNull, type Term } from "./Term.ts"
 
 const numberPattern = String.raw`[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?`
 const wholeNumber = new RegExp(`^${numberPattern}$`)
@@ -31,7 +31,6 @@ const splitOutside = (text: string, separator: RegExp): ReadonlyArray<string> =>
 }
 
 const numberBase = (column: string, text: string): Result.Result<string, string> => {
-  if (wholeNumber.test(text)) return Result.succeed(`${column} = ${text}`)
   const [, least, most] = range.exec(text) ?? []
   if (least !== undefined || most !== undefined) {
     const from = least === undefined ? [] : [`${column} >= ${least}`]
@@ -47,7 +46,7 @@ const numberBase = (column: string, text: string): Result.Result<string, string>
       from.length + to.length === 0 ? `${column} IS NOT NULL` : `(${[...from, ...to].join(" AND ")})`
     )
   }
-  const parts = splitOutside(text, /\s+AND\s+/iy).map((part) => comparison.exec(part))
+  const parts = splitOutside(text, / AND /iy).map((part) => comparison.exec(part))
   if (parts.every((part) => part !== null)) {
     return Result.succeed(`(${parts.map((part) => `${column} ${part[1]} ${part[2]}`).join(" AND ")})`)
   }
@@ -61,7 +60,8 @@ const numberTerm = (column: string, text: string, negated: boolean): Result.Resu
   if (/^-NULL$/i.test(base) && !negative) return Result.succeed(isNotNull(column))
   if (/^NULL$/i.test(base)) return Result.succeed(negative ? isNotNull(column) : isNull(column))
   const [, excluded = ""] = /^(?:<>|!=)\s*(.*)$/.exec(base) ?? []
-  if (!negative && wholeNumber.test(excluded)) return Result.succeed(isNot(column, `${column} <> ${excluded}`))
+  if (!negative && wholeNumber.test(excluded)) return Result.succeed(equalsNot(column, excluded))
+  if (wholeNumber.test(base)) return Result.succeed(negative ? equalsNot(column, base) : equals(column, base))
   return Result.map(numberBase(column, base), (sql) => (negative ? isNot(column, `NOT (${sql})`) : is(sql)))
 }
 
@@ -70,8 +70,12 @@ const numberTerm = (column: string, text: string, negated: boolean): Result.Resu
  * outside of the open interval, 3 and 12 included: what the notation says, and the documentation's "x < 3 and x > 12" cannot be meant.
  */
 export const numberCondition = (column: string, expression: string): Condition => {
-  const texts = splitOutside(expression, /\s*,\s*|\s+OR\s+/iy).filter((text) => text !== "")
+  // Single spaces: looking for an end of the longer ones would take as long as they are, again and again.
+  const texts = splitOutside(expression.replace(/\s+/g, " "), / ?, ?| OR /iy).filter((text) => text !== "")
   const [first, ...others] = texts.map((text) => /^NOT\b/i.test(text))
   const noneOf = first === true && !others.includes(true)
-  return collect(texts.map((text, index) => numberTerm(column, text, noneOf && index > 0)))
+  return collect(
+    column,
+    texts.map((text, index) => numberTerm(column, text, noneOf && index > 0))
+  )
 }

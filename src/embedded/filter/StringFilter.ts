@@ -5,7 +5,7 @@
  */
 import * as Result from "effect/Result"
 import { literal } from "../Sql.ts"
-import { type Condition, combine, is, isNot, isNotNull, isNull, type Term } from "./Term.ts"
+import { type Condition, combine, equals, equalsNot, is, isNot, isNotNull, isNull, type Term } from "./Term.ts"
 
 /** A piece of a string filter: a character that stands for itself, or a wildcard: `%` for any text, `_` for one character. */
 type Piece = { readonly char: string } | "%" | "_"
@@ -83,7 +83,7 @@ const stringTerm = (column: string, { negative, pieces, verbatim }: StringTerm):
       : is(`(${column} IS NULL OR ${column} = '')`)
   }
   if (!pieces.some(isWildcard)) {
-    return negative ? isNot(column, `${column} <> ${literal(text)}`) : is(`${column} = ${literal(text)}`)
+    return negative ? equalsNot(column, literal(text)) : equals(column, literal(text))
   }
   if (pieces.every((piece) => piece === "%")) return negative ? { sql: "FALSE", negative } : is("TRUE")
   const pattern = `LIKE ${literal(likePattern(pieces))} ESCAPE '\\'`
@@ -91,4 +91,9 @@ const stringTerm = (column: string, { negative, pieces, verbatim }: StringTerm):
 }
 
 export const stringCondition = (column: string, expression: string): Condition =>
-  Result.map(readTerms(expression), (terms) => combine(terms.map((term) => stringTerm(column, term))))
+  Result.map(readTerms(expression), (terms) =>
+    combine(
+      column,
+      terms.map((term) => stringTerm(column, term))
+    )
+  )

@@ -8,10 +8,11 @@ import * as Result from "effect/Result"
 /** A SQL condition, or why the expression cannot be read. An empty condition means any value. */
 export type Condition = Result.Result<string, string>
 
-/** What one term asks for, and whether it excludes. */
+/** What one term asks for, and whether it excludes. `value` is there where it is about one value only. */
 export interface Term {
   readonly sql: string
   readonly negative: boolean
+  readonly value?: string
 }
 
 export const is = (sql: string): Term => ({ sql, negative: false })
@@ -23,16 +24,29 @@ export const isNull = (column: string): Term => is(`${column} IS NULL`)
 
 export const isNotNull = (column: string): Term => ({ sql: `${column} IS NOT NULL`, negative: true })
 
-/** One of what is asked for, and none of what is excluded: `FOO%,-FOOD`. */
-export const combine = (terms: ReadonlyArray<Term>): string => {
-  const positive = terms.filter((term) => !term.negative).map((term) => term.sql)
-  const negative = terms.filter((term) => term.negative).map((term) => term.sql)
-  const some = positive.length === 0 ? [] : [positive.length === 1 ? positive[0] : `(${positive.join(" OR ")})`]
-  return [...some, ...negative].join(" AND ")
+export const equals = (column: string, value: string): Term => ({ ...is(`${column} = ${value}`), value })
+
+export const equalsNot = (column: string, value: string): Term => ({ ...isNot(column, `${column} <> ${value}`), value })
+
+/** Thousands of comparisons one by one take a database seconds, and a list none. */
+const grouped = (column: string, terms: ReadonlyArray<Term>, negative: boolean): ReadonlyArray<string> => {
+  const asked = terms.filter((term) => term.negative === negative)
+  const values = asked.map((term) => term.value).filter((value) => value !== undefined)
+  if (values.length < 2) return asked.map((term) => term.sql)
+  const list = `(${values.join(", ")})`
+  const one = negative ? isNot(column, `${column} NOT IN ${list}`) : is(`${column} IN ${list}`)
+  return [one, ...asked.filter((term) => term.value === undefined)].map((term) => term.sql)
 }
 
-export const collect = (terms: ReadonlyArray<Result.Result<Term, string>>): Condition =>
-  Result.map(Result.all(terms), combine)
+/** One of what is asked for, and none of what is excluded: `FOO%,-FOOD`. */
+export const combine = (column: string, terms: ReadonlyArray<Term>): string => {
+  const positive = grouped(column, terms, false)
+  const some = positive.length < 2 ? positive : [`(${positive.join(" OR ")})`]
+  return [...some, ...grouped(column, terms, true)].join(" AND ")
+}
+
+export const collect = (column: string, terms: ReadonlyArray<Result.Result<Term, string>>): Condition =>
+  Result.map(Result.all(terms), (terms) => combine(column, terms))
 
 /** The terms of a list whose values contain no commas. */
 export const split = (expression: string): ReadonlyArray<string> =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, type Duration, Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
+import { Clock, Deferred, Duration, Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { LookerError, LookerPolicy, QueryTaskPoller, QueryTasks } from "effect-looker"
 import { pass, runOut, settle, timed } from "./support/time.ts"
@@ -217,6 +217,35 @@ describe("QueryTaskPoller", () => {
     const { layer } = poller((ids, request) => all(ids, { status: timeline[request - 1] ?? "complete", data: [] }))
     return Effect.gen(function* () {
       assert.strictEqual((yield* runOut(wait("a"))).taskId, "a")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect.each([
+    "complete",
+    "running complete",
+    "added complete",
+    "running added running complete",
+    "pending added complete"
+  ])("assumes no order of the words: %s", (words) => {
+    const timeline = words.split(" ")
+    const { layer } = poller((ids, request) => all(ids, { status: timeline[request - 1] ?? "complete", data: [] }))
+    return Effect.gen(function* () {
+      assert.strictEqual((yield* runOut(wait("a"))).taskId, "a")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("waits on for a task that stays added far longer than Looker's queue lasts", () => {
+    const endsAt = Duration.toMillis("20 minutes")
+    const { layer } = poller((ids) =>
+      Effect.map(Clock.currentTimeMillis, (now) =>
+        all(ids, now < endsAt ? { status: "added" } : { status: "complete", data: [] })
+      )
+    )
+    return Effect.gen(function* () {
+      const { millis, value } = yield* timed(wait("a"), { limit: "1 hour" })
+      assert.strictEqual(value.taskId, "a")
+      assert.isAtLeast(millis, endsAt)
+      assert.isAtMost(millis, endsAt + 10_000)
     }).pipe(Effect.provide(layer))
   })
 

@@ -40,6 +40,10 @@ export const clear = (database: Database, plan: Plan, id: string): Effect.Effect
   )
 }
 
+/** The first line is ours: a line that DuckDB names is one further down than in the statement that is shown. */
+const inShownLine = ({ line, message }: DatabaseError) =>
+  new DatabaseError({ message, line: line === undefined ? undefined : Math.max(1, line - 1) })
+
 /** A line of any statement but the one that is shown would point to nowhere. */
 const withoutLine = ({ message }: DatabaseError) => new DatabaseError({ message, line: undefined })
 
@@ -93,8 +97,8 @@ const materialise = Effect.fnUntraced(function* (
   plan: Plan,
   id: string
 ): Effect.fn.Return<ResultSet, DatabaseError> {
-  // The first line is ours: a line that DuckDB names is one further down than in the statement that is shown.
-  const create = (part: string, sql: string) => database.run(`CREATE TABLE ${table(id, part)} AS\n${sql}`)
+  const create = (part: string, sql: string) =>
+    Effect.mapError(database.run(`CREATE TABLE ${table(id, part)} AS\n${sql}`), inShownLine)
   const createHidden = (part: string, sql: string) => Effect.mapError(create(part, sql), withoutLine)
   const count = Effect.fnUntraced(function* (part: string) {
     const [[rows] = []] = yield* database.run(`SELECT count(*) FROM ${table(id, part)}`)

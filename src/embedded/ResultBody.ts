@@ -169,8 +169,7 @@ const location = ({ line, message }: DatabaseError): Record<string, number> => {
   if (line === undefined) return {}
   const [, shown = "", place = ""] = /^(LINE \d+: )(?!\.\.\.).*\n( *)\^/m.exec(message) ?? []
   return {
-    // The statement follows a first line of ours.
-    line: Math.max(1, line - 1),
+    line,
     ...(place.length < shown.length || shown === "" ? {} : { column: place.length - shown.length + 1 })
   }
 }

@@ -120,7 +120,7 @@ export const json = (
     Stream.concat(Stream.make("]"))
   )
 
-const fieldOf = ({ plan }: Run, field: Field): Record<string, unknown> => {
+const fieldOf = ({ plan }: Run, field: Field, { seesSql }: Options): Record<string, unknown> => {
   const sortIndex = plan.sorts.findIndex((sort) => sort.field === field.name)
   const sort = plan.sorts[sortIndex]
   return {
@@ -140,13 +140,13 @@ const fieldOf = ({ plan }: Run, field: Field): Record<string, unknown> => {
     measure: field.category === "measure",
     align: field.type === "number" ? "right" : "left",
     value_format: field.valueFormat ?? null,
-    sql: field.sql,
+    sql: seesSql ? field.sql : null,
     ...(sort === undefined ? {} : { sorted: { sort_index: sortIndex, desc: sort.desc } })
   }
 }
 
-const fieldsOf = (run: Run): Record<string, unknown> => {
-  const describe = (fields: ReadonlyArray<Field>) => fields.map((field) => fieldOf(run, field))
+const fieldsOf = (run: Run, options: Options): Record<string, unknown> => {
+  const describe = (fields: ReadonlyArray<Field>) => fields.map((field) => fieldOf(run, field, options))
   const { dimensions, measures, pivotFields } = run.plan
   return {
     measures: describe(measures),
@@ -156,11 +156,11 @@ const fieldsOf = (run: Run): Record<string, unknown> => {
   }
 }
 
-const appliedFilters = (run: Run): Record<string, unknown> =>
+const appliedFilters = (run: Run, options: Options): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(run.plan.filters).map(([name, value]) => {
       const field = run.plan.explore.fields.get(name)
-      return [name, { field: field === undefined ? undefined : fieldOf(run, field), value }]
+      return [name, { field: field === undefined ? undefined : fieldOf(run, field, options), value }]
     })
   )
 
@@ -179,7 +179,7 @@ const detailHead = (
   run: Run,
   { endedAt, startedAt }: Ended,
   result: ResultSet | undefined,
-  { seesSql }: Options
+  options: Options
 ): Record<string, unknown> => {
   const { explore, sorts, sql, timezone } = run.plan
   const { fill_fields, filter_expression } = run.stored.query
@@ -198,13 +198,13 @@ const detailHead = (
       sorts: sorts.map((sort) => `${sort.field}${sort.desc ? " desc" : ""}`)
     },
     forecast_result: null,
-    sql: seesSql ? sql : null,
+    sql: options.seesSql ? sql : null,
     sql_explain: null,
-    fields: fieldsOf(run),
+    fields: fieldsOf(run, options),
     fill_fields: fill_fields ?? [],
     has_totals: result?.totals !== undefined,
     has_row_totals: result?.pivots.some((pivot) => pivot.isTotal) ?? false,
-    applied_filters: appliedFilters(run),
+    applied_filters: appliedFilters(run, options),
     applied_filter_expression: filter_expression ?? null,
     number_format: "1,234.56",
     // Clients take a result that has `pivots` for a pivoted one.
@@ -289,9 +289,9 @@ export const jsonDetail = (
   )
 }
 
-const biMetadata = (run: Run, result: ResultSet | undefined, { seesSql }: Options): Record<string, unknown> => ({
+const biMetadata = (run: Run, result: ResultSet | undefined, options: Options): Record<string, unknown> => ({
   big_query_metadata: null,
-  fields: fieldsOf(run),
+  fields: fieldsOf(run, options),
   pivots: (result?.pivots ?? []).map(({ data, isTotal, key }) => ({
     key,
     data,
@@ -303,7 +303,7 @@ const biMetadata = (run: Run, result: ResultSet | undefined, { seesSql }: Option
   columns_truncated: columnsTruncated(result),
   filter_expression: run.stored.query.filter_expression ?? null,
   filters: run.plan.filters,
-  sql: seesSql ? run.plan.sql : null
+  sql: options.seesSql ? run.plan.sql : null
 })
 
 /**

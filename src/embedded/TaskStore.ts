@@ -247,9 +247,7 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
     const runQuery = ({ faults, task }: Entry) => {
       const error = faults.find((fault) => fault._tag === "Error")
       if (error !== undefined) {
-        // DuckDB would count the line that a run puts before the statement.
-        const line = error.line === undefined ? undefined : error.line + 1
-        return Effect.fail(new DatabaseError({ message: error.message, line }))
+        return Effect.fail(new DatabaseError({ message: error.message, line: error.line }))
       }
       return isRun(task)
         ? QueryExecution.run(database, task.plan, task.id)

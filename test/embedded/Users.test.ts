@@ -30,6 +30,29 @@ const everybody = Effect.all({
 const idOf = (token: string) => Effect.map(call("GET", "/user?fields=id", { token }), ({ json }) => json)
 
 describe("users", () => {
+  it.effect("get the format sql, and SQL in a result, with see_sql only", () =>
+    Effect.gen(function* () {
+      const { anna, ben } = yield* everybody
+      const created = yield* call("POST", "/queries", { token: anna, json: { model: "embedded", ...query } })
+      const body = { query_id: created.json.id, result_format: "sql" }
+      const refused = yield* call("POST", "/query_tasks", { token: anna, json: body })
+      assert.deepStrictEqual([refused.status, refused.json.errors[0].field], [422, "result_format"])
+      assert.include(refused.json.message, "see_sql")
+      const id = yield* createTask(ben, query, "sql")
+      assert.strictEqual(yield* ends(ben, id), "complete")
+      assert.include((yield* call("GET", `/query_tasks/${id}/results`, { token: ben })).text, "SELECT")
+      for (const [token, sees] of [
+        [anna, false],
+        [ben, true]
+      ] as const) {
+        const detail = yield* createTask(token, query, "json_detail")
+        yield* ends(token, detail)
+        const { json } = yield* call("GET", `/query_tasks/${detail}/results`, { token })
+        assert.deepStrictEqual([json.data.length, json.sql === null], [3, !sees])
+      }
+    }).pipe(Effect.provide(inProcess(files, { users })))
+  )
+
   it.effect("log in with their own credentials only, and are told who they are", () =>
     Effect.gen(function* () {
       const { anna } = yield* everybody

@@ -31,8 +31,11 @@ export interface Options {
   readonly notFinished: 202 | 204
 }
 
-/** A body with more rows than this is streamed, so that memory stays flat. */
-const bufferedRows = 50_000
+/** A body with more cells than this is streamed, so that memory stays flat. */
+const bufferedCells = 300_000
+
+const cellsOf = (task: Task | undefined): number =>
+  task?.state.status === "complete" ? task.state.result.rows.rowCount * task.state.result.columns.length : 0
 
 const answer = (value: object, fields: string | undefined) => HttpServerResponse.jsonUnsafe(projected(value, fields))
 
@@ -115,10 +118,10 @@ const runningBody = (now: number, reader: User, owner: User, task: Task) => ({
 
 const respond = (
   body: Stream.Stream<Uint8Array, unknown, DuckDb>,
-  rowCount: number,
+  cells: number,
   contentType: string
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, DuckDb> =>
-  rowCount <= bufferedRows
+  cells <= bufferedCells
     ? Stream.mkUint8Array(body).pipe(
         Effect.map((bytes) => HttpServerResponse.uint8Array(bytes, { contentType })),
         Effect.orDie
@@ -257,9 +260,8 @@ export const layerQuery = (
               Stream.concat(Stream.make(index === 0 ? "" : ","), entry(user, id, found[index]))
             )
             const body = Stream.encodeText([Stream.make("{"), ...entries, Stream.make("}")].reduce(Stream.concat))
-            const rows = found.map((task) => (task?.state.status === "complete" ? task.state.result.rows.rowCount : 0))
-            const total = rows.reduce((sum, count) => sum + count, 0)
-            return yield* respond(body, total, "application/json; charset=utf-8")
+            const cells = found.map(cellsOf).reduce((sum, count) => sum + count, 0)
+            return yield* respond(body, cells, "application/json; charset=utf-8")
           }).pipe(Effect.provideService(DuckDb, database))
         )
         .handle("query_task_results", ({ params }) =>
@@ -284,7 +286,7 @@ export const layerQuery = (
                 if (unfit !== undefined) return yield* new BadRequest({ message: unfit })
                 return yield* respond(
                   ResultBody.stream(task, format, state, reading),
-                  state.result.rows.rowCount,
+                  cellsOf(task),
                   ResultBody.contentType(format)
                 )
               }

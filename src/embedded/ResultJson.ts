@@ -99,7 +99,7 @@ const flat = (columns: ReadonlyArray<Column>): RowSql =>
 const between = ",\n"
 
 /**
- * json: an array of rows. The totals are not among them (inferred).
+ * json: an array of rows. The totals are not among them (inferred). Formatted, every number is the text that people are shown (inferred).
  *
  * @category conversions
  * @since 0.1.0

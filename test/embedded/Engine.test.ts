@@ -706,7 +706,7 @@ describe("a run", () => {
       const planned = yield* plan({ fields: named("status", "count"), pivots: named("status"), total: true })
       const broken = { ...planned, sql: planned.sql.replace("count(*)", "no_function(*)") }
       const error = yield* Effect.flip(QueryExecution.run(database, broken, "x"))
-      assert.strictEqual(error.line, 4)
+      assert.strictEqual(error.line, 3)
       assert.strictEqual(yield* left, 0)
     })
   )

@@ -64,7 +64,7 @@ describe("README", () => {
     () =>
       Effect.gen(function* () {
         const { files, folder } = yield* blocks
-        assert.strictEqual(files.length, 6, "a block was added or removed: say here how to run it")
+        assert.strictEqual(files.length, 7, "a block was added or removed: say here how to run it")
         const [first = "", many = "", real = "", timing = "", ...tests] = files
 
         const config = join(folder, "tsconfig.json")
@@ -122,7 +122,7 @@ describe("README", () => {
         yield* Effect.promise(() => writeFile(vitest, source))
         const tested = yield* exec([join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", vitest])
         succeeded(tested)
-        assert.match(tested.stdout, /Tests\s+2 passed/)
+        assert.match(tested.stdout, /Tests\s+3 passed/)
       }).pipe(Effect.scoped),
     120_000
   )

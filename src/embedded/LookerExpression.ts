@@ -36,7 +36,8 @@ const at = (node: Node, message: string): string => `${message} (at character ${
  *
  * **Details**
  *
- * `resolve` gives a field by the name in `${view.field}` or `${field}`, or says why there is none; it is asked once for every mention. A
+ * `resolve` gives a field by the name in `${view.field}` or `${field}`, or says why there is none; it is asked once for every mention, and
+ * gives what a row has: an aggregate does not fit into every function. A
  * dimension that shows the date of a time is resolved to that date on the wall clock of the query, as a `date`.
  *
  * Looker's logic knows Yes and No only: a comparison with a field that has no value is No, and NOT of it Yes. Dividing by zero gives no

@@ -129,6 +129,8 @@ const meaning: ReadonlyArray<readonly [expression: string, type: FieldType, sql:
   [`mod(${f("n")} / 2, 0 / 3)`, "number", "NULL"],
   [`round(${f("n")} / 3, 2)`, "number", "round(n / 3, 2)"],
   [`round(${f("n")}, ${f("m")} - 7)`, "number", "round(CAST(n AS DOUBLE), m - 7)"],
+  [`round(${f("n")}, 99999999999)`, "number", "n"],
+  [`round(1234, -2)`, "number", "1200"],
   [`sqrt(${f("n")})`, "number", "CASE WHEN n >= 0 THEN sqrt(n) END"],
   [`power(2, 10)`, "number", "1024.0"],
   [`power(${f("n")}, 1000) + power(0, -1)`, "number", "NULL"],

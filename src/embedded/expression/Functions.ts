@@ -124,13 +124,11 @@ simple(
   "number",
   (x, y) => `CASE WHEN isfinite(power(${x}, ${y})) THEN power(${x}, ${y}) END`
 )
-simple(
-  "round(value, num_decimals)",
-  ["number", "number"],
-  "number",
-  (x, digits) =>
-    // DuckDB rounds decimals to a fixed number of digits only.
-    `${/^\d+$/.test(digits ?? "") ? `round(${x}` : `round(CAST(${x} AS DOUBLE)`}, CAST(${digits} AS INTEGER))`
+simple("round(value, num_decimals)", ["number", "number"], "number", (x, digits = "") =>
+  // DuckDB rounds decimals to a fixed number of digits only, and a DOUBLE has no more than fifteen.
+  /^\d{1,2}$/.test(digits)
+    ? `round(${x}, ${digits})`
+    : `round(CAST(${x} AS DOUBLE), CAST(greatest(-30, least(15, ${digits})) AS INTEGER))`
 )
 
 simple("length(string)", ["string"], "number", (s) => `length(${s})`)

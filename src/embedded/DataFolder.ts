@@ -155,8 +155,9 @@ const sourceOf = Effect.fnUntraced(function* (database: Database, path: string) 
 /** A column in one of the few types the engine works with: numbers, BOOLEAN, DATE, TIMESTAMP (in UTC) and VARCHAR. */
 const normalised = ({ name, type }: Column): string => {
   const column = identifier(name)
-  if (/^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|DECIMAL|BOOLEAN$|DATE$|VARCHAR$|TIMESTAMP$)/.test(type)) return column
-  if (type === "DOUBLE") return `CASE WHEN isfinite(${column}) THEN ${column} END`
+  if (/^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|DECIMAL|BOOLEAN$|VARCHAR$)/.test(type)) return column
+  // There is an infinite date too, which belongs to no month.
+  if (/^(DOUBLE|DATE|TIMESTAMP)$/.test(type)) return `CASE WHEN isfinite(${column}) THEN ${column} END`
   // Through text: 0.1 as a FLOAT is 0.10000000149 as a DOUBLE.
   if (type === "FLOAT") return `CASE WHEN isfinite(${column}) THEN CAST(CAST(${column} AS VARCHAR) AS DOUBLE) END`
   if (type === "TIMESTAMP WITH TIME ZONE") return `timezone('UTC', ${column})`

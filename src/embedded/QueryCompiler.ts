@@ -170,6 +170,9 @@ const timezoneOf = (name: QueryInput["query_timezone"]): Result.Result<string, V
   return Result.fail(detail("query_timezone", "invalid", message))
 }
 
+/** A sort by a pivot takes columns of its own, and nobody sorts by as many. */
+const mostSorts = 100
+
 /** `view.field desc 2`: the number is that of a pivot column. Looker leaves it there without pivots too. */
 const sortPattern = /^(\S+?)(?:\s+(asc|desc))?(?:\s+(\d{1,6}))?$/i
 
@@ -369,6 +372,9 @@ export const compile = (
         sorts.push({ field: name, desc, ...(pivot === undefined ? {} : { pivot: Number(pivot) }) })
       }
     }
+    if (sorts.length > mostSorts) {
+      errors.push(detail("sorts", "invalid", `There are ${sorts.length} sorts: ${mostSorts} are the most.`))
+    }
     if (errors.length > 0) return Effect.fail(invalid(errors))
 
     const plan = {
@@ -384,7 +390,8 @@ export const compile = (
       sorts: wanted.length === 0 ? defaultSorts([...dimensions, ...measures]) : sorts,
       limit,
       columnLimit,
-      total: query.total === true,
+      // Without measures there is nothing to total.
+      total: query.total === true && measures.length > 0,
       rowTotal,
       subtotals,
       fills,

@@ -185,24 +185,32 @@ const totalIndex = -1
 export const pivoted = (measure: string, pivot: number | "total"): string =>
   `${pivot === "total" ? totalIndex : pivot}_${measure}`
 
-/** A measure that orders the rows of a pivoted result, by one of its pivots: Looker's first one unless the sort says which. */
-const measureSorts = (plan: Question): ReadonlyArray<Sort> =>
+/** A measure that orders the rows of a pivoted result by one of its pivots, and the two columns of the frame that it needs for this. */
+interface MeasureSort {
+  readonly sort: Sort
+  readonly cell: string
+  readonly best: string
+}
+
+const measureSorts = (plan: Question): ReadonlyArray<MeasureSort> =>
   plan.pivotFields.length === 0
     ? []
-    : plan.sorts.filter(({ field }) => plan.measures.some((measure) => measure.name === field))
+    : plan.sorts
+        .filter(({ field }) => plan.measures.some((measure) => measure.name === field))
+        .map((sort, index) => ({ sort, cell: identifier(`sort ${index}`), best: identifier(`best ${index}`) }))
 
 /**
  * Rows without the cell that they are to be ordered by come last, and among themselves by the best cell they have: so Looker's own
  * statements rank them.
  */
 const orderOf = (plan: Question): ReadonlyArray<string> => {
-  const byMeasure = measureSorts(plan)
+  const byMeasure = new Map(measureSorts(plan).map((measureSort) => [measureSort.sort, measureSort]))
   const rowSorts = plan.sorts.filter(({ field }) => !plan.pivotFields.some(({ name }) => name === field))
   return [...rowSorts, ...tieBreakers(rowSorts, plan.dimensions)].flatMap((sort) => {
-    const { desc, field } = sort
-    if (!byMeasure.includes(sort)) return [orderedBy(identifier(field), desc)]
-    const cell = identifier(`${field}|sort`)
-    return [orderedBy(cell, desc), orderedBy(`CASE WHEN ${cell} IS NULL THEN ${identifier(`${field}|best`)} END`, desc)]
+    const hidden = byMeasure.get(sort)
+    if (hidden === undefined) return [orderedBy(identifier(sort.field), sort.desc)]
+    const { best, cell } = hidden
+    return [orderedBy(cell, sort.desc), orderedBy(`CASE WHEN ${cell} IS NULL THEN ${best} END`, sort.desc)]
   })
 }
 
@@ -272,9 +280,10 @@ export const unpivoted = (plan: Question, sources: Sources, level: Level, limit:
  */
 export const frame = (plan: Question, sources: Sources, level: Level, limit: number | undefined): string => {
   const { by, isRows } = level
-  const sorting = measureSorts(plan).flatMap(({ desc, field, pivot = 0 }) => [
-    `any_value(${identifier(field)}) FILTER (WHERE col = ${pivot}) AS ${identifier(`${field}|sort`)}`,
-    `${desc ? "max" : "min"}(${identifier(field)}) AS ${identifier(`${field}|best`)}`
+  // Looker sorts by the first pivot unless it is told another one.
+  const sorting = measureSorts(plan).flatMap(({ best, cell, sort: { desc, field, pivot = 0 } }) => [
+    `any_value(${identifier(field)}) FILTER (WHERE col = ${pivot}) AS ${cell}`,
+    `${desc ? "max" : "min"}(${identifier(field)}) AS ${best}`
   ])
   const names = by.map(({ name }) => `cells.${identifier(name)}`)
   const cells = `FROM ${cellsOf(plan, sources, level)} AS cells JOIN ${sources.pivots} AS pivots ON ${same("cells", "pivots", plan.pivotFields)}`

@@ -120,39 +120,44 @@ export const json = (
     Stream.concat(Stream.make("]"))
   )
 
-const fieldOf = ({ plan }: Run, field: Field, { seesSql }: Options): Record<string, unknown> => {
+/** The keys the specification has for json_bi, where there is no other. */
+const fieldOf = (field: Field, { seesSql }: Options): Record<string, unknown> => ({
+  name: field.name,
+  label: field.label,
+  field_group_label: field.fieldGroupLabel,
+  field_group_variant: field.fieldGroupVariant,
+  type: field.lookerType,
+  category: field.category,
+  view: field.view,
+  view_label: field.viewLabel,
+  dimension_group: field.dimensionGroup,
+  hidden: false,
+  description: null,
+  sql: seesSql ? field.sql : null
+})
+
+/** And those that json_detail has besides. */
+const detailField = ({ plan }: Run, field: Field, options: Options): Record<string, unknown> => {
   const sortIndex = plan.sorts.findIndex((sort) => sort.field === field.name)
   const sort = plan.sorts[sortIndex]
   return {
-    name: field.name,
-    label: field.label,
+    ...fieldOf(field, options),
     label_short: field.labelShort,
-    field_group_label: field.fieldGroupLabel,
-    field_group_variant: field.fieldGroupVariant,
-    type: field.lookerType,
-    category: field.category,
-    view: field.view,
-    view_label: field.viewLabel,
-    dimension_group: field.dimensionGroup,
-    hidden: false,
-    description: null,
     is_numeric: field.type === "number",
     measure: field.category === "measure",
     align: field.type === "number" ? "right" : "left",
     value_format: field.valueFormat ?? null,
-    sql: seesSql ? field.sql : null,
     ...(sort === undefined ? {} : { sorted: { sort_index: sortIndex, desc: sort.desc } })
   }
 }
 
-const fieldsOf = (run: Run, options: Options): Record<string, unknown> => {
-  const describe = (fields: ReadonlyArray<Field>) => fields.map((field) => fieldOf(run, field, options))
+const fieldsOf = (run: Run, describe: (field: Field) => Record<string, unknown>): Record<string, unknown> => {
   const { dimensions, measures, pivotFields } = run.plan
   return {
-    measures: describe(measures),
-    dimensions: describe(dimensions),
+    measures: measures.map(describe),
+    dimensions: dimensions.map(describe),
     table_calculations: [],
-    pivots: describe(pivotFields)
+    pivots: pivotFields.map(describe)
   }
 }
 
@@ -160,7 +165,7 @@ const appliedFilters = (run: Run, options: Options): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(run.plan.filters).map(([name, value]) => {
       const field = run.plan.explore.fields.get(name)
-      return [name, { field: field === undefined ? undefined : fieldOf(run, field, options), value }]
+      return [name, { field: field === undefined ? undefined : detailField(run, field, options), value }]
     })
   )
 
@@ -200,7 +205,7 @@ const detailHead = (
     forecast_result: null,
     sql: options.seesSql ? sql : null,
     sql_explain: null,
-    fields: fieldsOf(run, options),
+    fields: fieldsOf(run, (field) => detailField(run, field, options)),
     fill_fields: fill_fields ?? [],
     has_totals: result?.totals !== undefined,
     has_row_totals: result?.pivots.some((pivot) => pivot.isTotal) ?? false,
@@ -289,13 +294,17 @@ export const jsonDetail = (
   )
 }
 
+/** Texts in the specification, whatever the type of the field; a pivot without a value is taken to be null (inferred). */
+const texts = (data: Pivot["data"]): Record<string, string | null> =>
+  Object.fromEntries(Object.entries(data).map(([name, value]) => [name, value === null ? null : String(value)]))
+
 const biMetadata = (run: Run, result: ResultSet | undefined, options: Options): Record<string, unknown> => ({
   big_query_metadata: null,
-  fields: fieldsOf(run, options),
+  fields: fieldsOf(run, (field) => fieldOf(field, options)),
   pivots: (result?.pivots ?? []).map(({ data, isTotal, key }) => ({
     key,
-    data,
-    sort_values: data,
+    data: texts(data),
+    sort_values: texts(data),
     is_total: isTotal
   })),
   has_subtotals: (result?.subtotals.length ?? 0) > 0,

@@ -23,8 +23,8 @@ import { LookerApi } from "../api/LookerApi.ts"
 import { type Task, TaskStore } from "./TaskStore.ts"
 import { Users } from "./Users.ts"
 
-/** The page has the newest of the tasks that ended; the others are counted. */
-const mostEnded = 100
+/** Of each kind the page has so many tasks; the others are counted. */
+const mostShown = 100
 
 /** A query may be megabytes long, and a person reads its beginning. */
 const mostText = 2000
@@ -113,7 +113,8 @@ const rowOf =
 <td>${clock(task.createdAt)}</td>
 <td>${startedAt === undefined ? nothing : clock(startedAt)}</td>
 <td class="number">${startedAt === undefined ? nothing : lengthOf(endedAt - startedAt)}</td>
-<td class="number">${state.status === "complete" ? state.result.rows.rowCount.toLocaleString("en-US") : nothing}</td>
+<td class="number">${state.status === "complete" ? state.result.rows.rowCount.toLocaleString("en-US") : nothing}
+${state.status === "complete" && state.source === "cache" ? html`<div class="none">from cache</div>` : ""}</td>
 </tr>
 `
   }
@@ -121,10 +122,13 @@ const rowOf =
 const table = (id: string, title: string, tasks: ReadonlyArray<Task>, view: View, empty: string): Html => {
   const head = html`<thead><tr><th>Status</th><th class="query">Query</th><th>User</th><th>Format</th><th>Created</th><th>Started</th>
 <th class="number">Run time</th><th class="number">Rows</th></tr></thead>`
+  const shown = tasks.slice(0, mostShown).map(rowOf(view))
+  const more = tasks.length - shown.length
   const body =
     tasks.length === 0
       ? html`<p id="${id}-none" class="none">${empty}</p>`
-      : html`<div class="scroll"><table>${head}<tbody>${tasks.map(rowOf(view))}</tbody></table></div>`
+      : html`<div class="scroll"><table>${head}<tbody>${shown}</tbody></table></div>
+<p id="${id}-more" class="none">${more > 0 ? `and ${more} more` : ""}</p>`
   return html`<section id="${id}"><h2>${title} <span class="count">${tasks.length}</span></h2>${body}</section>`
 }
 
@@ -248,7 +252,6 @@ const tasksPage = (host: string, tasks: ReadonlyArray<Task>, view: View) => {
   const running = newestFirst.filter(({ state }) => state.status === "running")
   const waiting = tasks.filter(({ state }) => state.status === "added")
   const ended = newestFirst.filter(({ state }) => state.status !== "running" && state.status !== "added")
-  const more = ended.length - mostEnded
   return html`<header>
 <h1>Embedded Looker</h1>
 <a href="/docs">API reference</a>
@@ -258,8 +261,8 @@ const tasksPage = (host: string, tasks: ReadonlyArray<Task>, view: View) => {
 <main>
 ${table("running", "Running", running, view, "No task is running.")}
 ${table("waiting", "Waiting", waiting, view, "No task is waiting.")}
-${table("finished", "Finished", ended.slice(0, mostEnded), view, "No task has ended yet.")}
-<footer>${more > 0 ? `${more} older ones are not shown. ` : ""}Times are UTC. A task goes some time after its end.</footer>
+${table("finished", "Finished", ended, view, "No task has ended yet.")}
+<footer>Times are UTC. A task goes some time after its end.</footer>
 </main>
 <script>${new Html(script)}</script>`
 }

@@ -139,5 +139,9 @@ describe("the check of every answer in the tests of the embedded Looker", () => 
     assert.include(said("POST", "/login", answerOf(200, { ...token, scope: "all" })), "scope")
     assert.include(said("GET", "/query_tasks/1", answerOf(200, { id: "1" })), "result_source")
     assert.include(said("GET", "/query_tasks/1?fields=id", answerOf(200, { id: "1", rows: 3 })), "rows")
+    const bi = { metadata: { sql: null }, rows: [] }
+    assert.include(said("GET", "/query_tasks/1/results", answerOf(200, bi)), "has_totals")
+    const multi = { "1": { status: "complete", data: bi } }
+    assert.include(said("GET", "/query_tasks/multi_results", answerOf(200, multi)), "has_totals")
   })
 })

@@ -197,7 +197,8 @@ for (const [where, looker] of [
         for (const change of [{ fields: names, sorts: [] }, { filters: unknown }, unknown]) {
           const start = performance.now()
           const { json } = yield* call("POST", "/queries", { token, json: { ...query, ...change } })
-          assert.isBelow(performance.now() - start, 1000)
+          // A second on a busy machine; minutes, if every name were compared with every other.
+          assert.isBelow(performance.now() - start, 10_000)
           assert.strictEqual(json.errors.length, 11)
           assert.strictEqual(json.errors[10].message, "There are 49990 more errors.")
           assert.include(json.message, "There are 49990 more errors.")

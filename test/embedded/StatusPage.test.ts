@@ -42,15 +42,28 @@ layer(served(), { excludeTestServices: true })("the page of tasks", (it) => {
     Effect.gen(function* () {
       const token = yield* login
       const complete = yield* createTask(token, query, "csv")
+      yield* ends(token, complete)
+      assert.notInclude((yield* send("GET", "/")).text, "from cache")
+      const again = yield* createTask(token, query, "json")
       const failed = yield* createTask(token, overflowing, "json")
-      for (const id of [complete, failed]) yield* ends(token, id)
+      for (const id of [again, failed]) yield* ends(token, id)
       const page = yield* send("GET", "/")
       assert.strictEqual(page.status, 200)
       assert.include(page.type, "text/html")
-      for (const text of [complete, failed, "orders.count", "&lt;script&gt;", "Overflow"])
+      for (const text of [complete, again, failed, "orders.count", "&lt;script&gt;", "Overflow", "from cache"])
         assert.include(page.text, text)
       assert.notInclude(page.text, script)
       assert.notInclude(page.text, "<img")
+    })
+  )
+
+  it.effect("shows the newest hundred of many, and counts the others", () =>
+    Effect.gen(function* () {
+      const token = yield* login
+      for (let index = 0; index < 120; index++) yield* ends(token, yield* createTask(token, query, "json"))
+      const { text } = yield* send("GET", "/")
+      assert.lengthOf(text.match(/<tr id="task-/g) ?? [], 100)
+      assert.match(text, /and \d+ more/)
     })
   )
 

@@ -9,6 +9,7 @@ import { readFileSync } from "node:fs"
 import { Ajv, type ValidateFunction } from "ajv"
 import * as Exit from "effect/Exit"
 import * as HttpApi from "effect/http-api/HttpApi"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { LookerApi } from "../../src/api/LookerApi.ts"
 import { ErrorBody, ValidationErrorBody } from "../../src/api/WireError.ts"
@@ -81,7 +82,7 @@ interface ObjectSchema {
 
 interface Operation {
   readonly responses: Readonly<
-    Record<string, { readonly content?: Readonly<Record<string, { readonly schema: unknown }>> }>
+    Record<string, { readonly content?: Readonly<Record<string, { readonly schema: object }>> }>
   >
 }
 
@@ -94,17 +95,31 @@ interface Document {
 const complete = ["QueryTask", "Query", "RunningQueries"]
 
 /** Of these the embedded Looker has some keys, and no other than documented ones. */
-const closed = ["AccessToken", "User", "UserPublic", "Error", "ValidationError", "ValidationErrorDetail"]
+const closed = [
+  "AccessToken",
+  "User",
+  "UserPublic",
+  "Error",
+  "ValidationError",
+  "ValidationErrorDetail",
+  "JsonBiMetadata",
+  "JsonBiBigQueryMetadata",
+  "JsonBiFields",
+  "JsonBiField",
+  "JsonBiTableCalc",
+  "JsonBiPivots"
+]
 
-/** Objects by the document, and nothing where a running query comes from neither (inferred). */
+/** Objects by the document, and nothing where there is none: in a query that is of no Look, on a database that is not BigQuery (inferred). */
 const nullable: ReadonlyArray<readonly [schema: string, key: string]> = [
   ["RunningQueries", "sql_query"],
-  ["RunningQueries", "look"]
+  ["RunningQueries", "look"],
+  ["JsonBiMetadata", "big_query_metadata"]
 ]
 
 interface Official {
   readonly document: Document
-  readonly validator: (operation: Operation, status: string, projected: boolean) => ValidateFunction | undefined
+  readonly validator: (schema: object, projected: boolean) => ValidateFunction
 }
 
 const official: Official | undefined = (() => {
@@ -129,6 +144,11 @@ const official: Official | undefined = (() => {
         schema.properties[key] = { anyOf: [{ $ref: property.$ref }, { type: "null" }] } as object
       }
     }
+    // A pivot of rows that have no value.
+    for (const key of ["data", "sort_values"]) {
+      const property = schemas.JsonBiPivots?.properties[key]
+      if (property !== undefined) Object.assign(property, { additionalProperties: { type: ["string", "null"] } })
+    }
     const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true })
     ajv.addSchema({ $id: "looker", ...document }, "looker", undefined, false)
     return { ajv, document }
@@ -137,9 +157,7 @@ const official: Official | undefined = (() => {
   const compiled = new Map<string, ValidateFunction>()
   return {
     document: whole.document,
-    validator: (operation, status, projected) => {
-      const schema = operation.responses[status]?.content?.["application/json"]?.schema
-      if (schema === undefined) return undefined
+    validator: (schema, projected) => {
       const key = JSON.stringify([schema, projected])
       const known = compiled.get(key)
       if (known !== undefined) return known
@@ -162,6 +180,21 @@ const exempt = (endpoint: Endpoint, status: number): "all" | "body" | "nothing" 
       ? "body"
       : "nothing"
 
+const violations = (schema: object, value: unknown, projected: boolean): ReadonlyArray<string> => {
+  const validate = official?.validator(schema, projected)
+  return validate === undefined || validate(value)
+    ? []
+    : (validate.errors ?? []).map(
+        (error) => `document: ${error.instancePath} ${error.message} ${JSON.stringify(error.params)}`
+      )
+}
+
+/** json_bi is the one format whose shape the document has; its rows are texts there, and objects in truth. */
+const inResult = (body: unknown): ReadonlyArray<string> =>
+  Predicate.hasProperty(body, "metadata") && Predicate.hasProperty(body, "rows")
+    ? violations({ $ref: "#/components/schemas/JsonBiMetadata" }, body.metadata, false)
+    : []
+
 const againstDocument = (endpoint: Endpoint, answer: Answer, projected: boolean): ReadonlyArray<string> => {
   if (official === undefined) return []
   const path = endpoint.path.replace("/api/4.0", "").replaceAll(/:(\w+)/g, "{$1}")
@@ -169,15 +202,17 @@ const againstDocument = (endpoint: Endpoint, answer: Answer, projected: boolean)
   if (operation === undefined) return [`document: there is no ${endpoint.method} ${path}`]
   const exemption = exempt(endpoint, answer.status)
   if (exemption === "all") return []
-  if (operation.responses[answer.status] === undefined) return [`document: ${endpoint.name} has no ${answer.status}`]
-  if (exemption === "body" || answer.status === 204) return []
-  const validate = official.validator(operation, String(answer.status), projected)
+  const response = operation.responses[answer.status]
+  if (response === undefined) return [`document: ${endpoint.name} has no ${answer.status}`]
+  if (answer.status === 204) return []
+  if (exemption === "body") return inResult(answer.json)
+  const schema = response.content?.["application/json"]?.schema
   const body = answer.type?.startsWith("application/json") ? answer.json : answer.text
-  return validate === undefined || validate(body)
-    ? []
-    : (validate.errors ?? []).map(
-        (error) => `document: ${error.instancePath} ${error.message} ${JSON.stringify(error.params)}`
-      )
+  const entries = endpoint.name === "query_task_multi_results" && answer.status === 200 ? Object.values(body) : []
+  return [
+    ...(schema === undefined ? [] : violations(schema, body, projected)),
+    ...entries.flatMap((entry) => (Predicate.hasProperty(entry, "data") ? inResult(entry.data) : []))
+  ]
 }
 
 // ---- both ----

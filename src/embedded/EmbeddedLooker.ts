@@ -62,7 +62,8 @@ export interface Options {
   /** What a login must say. Default: `"embedded"`. */
   readonly clientSecret?: string | Redacted.Redacted | undefined
   /**
-   * Who can log in, in place of the one user that `clientId` and `clientSecret` name, who is an admin.
+   * Who can log in, in place of the one user that `clientId` and `clientSecret` name, who is an admin. A server tells the credentials of the
+   * first.
    *
    * **Example**
    *
@@ -289,7 +290,7 @@ export const layerRoutes = (options: Options): Layer.Layer<Faults.Faults, Embedd
  * **Details**
  *
  * A request runs in the fiber that makes it, with its clock: under a `TestClock` tokens and results expire when the test says
- * so. Queries themselves take real time.
+ * so. Queries themselves take real time. `Faults` is the script of what goes wrong, for a test that adds to it on the way.
  *
  * @category layers
  * @since 0.1.0

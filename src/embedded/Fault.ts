@@ -230,7 +230,7 @@ export const killed: TaskFault = { _tag: "Killed" }
 export const missing: TaskFault = { _tag: "Missing" }
 
 /**
- * The ended task shows `expired` before its true status. In recordings this lasts up to two seconds, which is the default.
+ * The ended task shows `expired` before its true status, and its results are 404. In recordings this lasts up to two seconds, which is the default.
  *
  * @category tasks
  * @since 0.1.0
@@ -240,6 +240,14 @@ export const transientExpired = (until: Until = { for: "2 seconds" }): TaskFault
   status: "expired",
   until
 })
+
+/**
+ * The results of the ended task have expired, whatever its life: `expired` in `multi_results`, 404 from results.
+ *
+ * @category tasks
+ * @since 0.1.0
+ */
+export const expired: TaskFault = { _tag: "Shown", status: "expired", until: {} }
 
 /**
  * The ended task shows a word of your own before its true status, or for ever.

@@ -249,18 +249,19 @@ export const layerQuery = (
             // In an order of its own, as Looker's answers have one.
             const asked = [...new Set(query.query_task_ids)].sort()
             if (asked.length === 0) return yield* new BadRequest({ message: "query_task_ids names no task" })
-            const all = yield* Effect.forEach(asked, (id) =>
-              Effect.catchTag(polled(id), "NotFound", () => Effect.succeed(undefined))
-            )
-            const ids = asked.filter((_, index) => all[index]?.isLeftOut !== true)
-            const found = all.filter((task) => task?.isLeftOut !== true)
             const user = yield* currentUser
-            for (const task of found) if (task !== undefined) yield* tasks.hold(task)
-            const entries = ids.map((id, index) =>
-              Stream.concat(Stream.make(index === 0 ? "" : ","), entry(user, id, found[index]))
+            const found: Array<{ readonly id: string; readonly task: Task | undefined }> = []
+            for (const id of asked) {
+              const task = yield* Effect.catchTag(polled(id), "NotFound", () => Effect.succeed(undefined))
+              // Before the next one is looked for, which may let go what has expired.
+              if (task !== undefined) yield* tasks.hold(task)
+              if (task?.isLeftOut !== true) found.push({ id, task })
+            }
+            const entries = found.map(({ id, task }, index) =>
+              Stream.concat(Stream.make(index === 0 ? "" : ","), entry(user, id, task))
             )
             const body = Stream.encodeText([Stream.make("{"), ...entries, Stream.make("}")].reduce(Stream.concat))
-            const cells = found.map(cellsOf).reduce((sum, count) => sum + count, 0)
+            const cells = found.reduce((sum, { task }) => sum + cellsOf(task), 0)
             return yield* respond(body, cells, "application/json; charset=utf-8")
           }).pipe(Effect.provideService(DuckDb, database))
         )

@@ -451,7 +451,10 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
       setState(entry, { status: "killed", startedAt, endedAt }, endedAt)
     }, Effect.uninterruptible)
 
-    const tasks = () => [...entries.values()].map(({ task }) => task)
+    const all = Effect.andThen(
+      expire,
+      Effect.sync(() => [...entries.values()].map(({ task }) => task))
+    )
 
     return TaskStore.of({
       create,
@@ -467,8 +470,8 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
           }),
           (run) => (run === undefined ? Effect.void : release(run))
         ),
-      unfinished: Effect.sync(() => tasks().filter(isUnfinished)),
-      all: Effect.andThen(expire, Effect.sync(tasks)),
+      unfinished: Effect.map(all, (tasks) => tasks.filter(isUnfinished)),
+      all,
       forget: Effect.gen(function* () {
         const former = [...entries.values()]
         entries.clear()

@@ -7,7 +7,7 @@ import { constants, crc32, deflateRaw } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Zip, ZipDeflate, type ZipInputFile } from "fflate"
-import type { DatabaseError, DuckDb } from "./DuckDb.ts"
+import { DatabaseError, type DuckDb } from "./DuckDb.ts"
 import type { Column, ResultSet } from "./ResultSet.ts"
 import { concat, type Encode, headers, pages, plain, type RowSql, rendered, replaced, rowSql } from "./ResultText.ts"
 import { literal } from "./Sql.ts"
@@ -15,6 +15,9 @@ import { literal } from "./Sql.ts"
 /** Excel's own limits (documented). */
 const mostRows = 1_048_576
 const mostColumns = 16_384
+
+/** What a zip without ZIP64 can say of the size of a file. */
+const mostBytes = 0xffff_ffff
 
 /**
  * Why a result is no workbook.
@@ -25,11 +28,11 @@ const mostColumns = 16_384
 export const tooLarge = (result: ResultSet): string | undefined => {
   const { columns, rows, totals } = result
   const lines = headers(result).length + rows.rowCount + (totals?.rowCount ?? 0)
-  const is = lines > mostRows ? [lines, "rows", mostRows] : [columns.length, "columns", mostColumns]
-  const [count, noun, most] = lines > mostRows || columns.length > mostColumns ? is : []
-  return count === undefined
-    ? undefined
-    : `This result has ${count} ${noun} as an xlsx, and Excel takes ${most}: set a limit, or ask for csv.`
+  const over = (count: number, noun: string, most: number) =>
+    count > most
+      ? `This result has ${count} ${noun} as an xlsx, and Excel takes ${most}: set a limit, or ask for csv.`
+      : undefined
+  return over(lines, "rows", mostRows) ?? over(columns.length, "columns", mostColumns)
 }
 
 const letters = (index: number): string =>
@@ -151,6 +154,10 @@ const deflate = (bytes: Uint8Array, flush: number): Effect.Effect<Uint8Array<Arr
  * is compressed by Node, several times as fast as fflate, and not in the thread of the server: each piece by itself up to a flush, which
  * together are one deflate stream.
  *
+ * **Gotchas**
+ *
+ * Excel cuts texts of more than 32,767 characters, and numbers of more than 15 digits; they are here in full. Dates are texts.
+ *
  * @category conversions
  * @since 0.1.0
  */
@@ -174,7 +181,11 @@ export const stream = (result: ResultSet, isFormatted: boolean): Stream.Stream<U
       const bytes = encoder.encode(text)
       const deflated = yield* deflate(bytes, isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH)
       file.crc = crc32(bytes, file.crc)
-      file.size = file.size + bytes.length
+      file.size += bytes.length
+      if (file.size > mostBytes) {
+        const message = "The sheet has more than 4 GB, which no xlsx can have: set a limit, or ask for csv."
+        return yield* new DatabaseError({ message, line: undefined })
+      }
       return taken(() => file.ondata?.(null, deflated, isLast))
     })
     const begin = Stream.sync(() =>

@@ -290,6 +290,13 @@ layer(database)("a pivoted result with totals", (it) => {
         [metadata.has_totals, metadata.has_subtotals, metadata.columns_truncated, metadata.big_query_metadata],
         [true, true, "yes", null]
       )
+      const values = { "orders.status": null, "orders.year": "2002" }
+      assert.deepStrictEqual(metadata.pivots[1], {
+        key: "null|FIELD|2002",
+        data: values,
+        sort_values: values,
+        is_total: false
+      })
       assert.deepStrictEqual(metadata.pivots[2], {
         key: "$$$_row_total_$$$",
         data: {},

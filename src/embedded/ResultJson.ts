@@ -164,7 +164,10 @@ const fieldsOf = (run: Run, describe: (field: Field) => Record<string, unknown>)
 const appliedFilters = (run: Run, options: Options): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(run.plan.filters).map(([name, value]) => {
-      const field = run.plan.explore.fields.get(name)
+      const { dimensions, explore, measures, pivotFields } = run.plan
+      // A dynamic field is none of the explore's.
+      const asked = [...dimensions, ...pivotFields, ...measures]
+      const field = explore.fields.get(name) ?? asked.find((field) => field.name === name)
       return [name, { field: field === undefined ? undefined : detailField(run, field, options), value }]
     })
   )

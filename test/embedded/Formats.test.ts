@@ -154,7 +154,11 @@ layer(both, { excludeTestServices: true })("the formats", (it) => {
         dynamic_fields: JSON.stringify([{ ...field, ...format }])
       })
       const usd = query({ value_format_name: "usd" })
-      const { json } = (yield* delivered(usd, "json_detail")).answer
+      const { json } = (yield* delivered({ ...usd, filters: { money: ">5" } }, "json_detail")).answer
+      assert.deepStrictEqual(
+        [json.applied_filters.money.value, json.applied_filters.money.field.value_format],
+        [">5", "$#,##0.00"]
+      )
       assert.deepStrictEqual(json.data, [{ money: { value: 1015.5, rendered: "$1,015.50" } }])
       assert.strictEqual(json.fields.measures[0].value_format, "$#,##0.00")
       assert.strictEqual((yield* delivered(usd, "csv")).answer.text, "money\n1015.50\n")

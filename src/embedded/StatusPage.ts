@@ -149,16 +149,17 @@ a { color: var(--blue) }
 .connect { color: var(--soft); margin: 6px 0 0; flex-basis: 100% }
 .count { color: var(--soft); font-weight: 400; margin-left: 4px }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px }
-table { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 1000px }
+table { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 1040px }
 th, td { text-align: left; vertical-align: top; padding: 9px 14px; white-space: nowrap }
 th { color: var(--soft); font-weight: 500; font-size: 12px }
 tbody tr { border-top: 1px solid var(--line) }
 td { font-variant-numeric: tabular-nums }
 th { width: 92px }
 th:first-child, th:nth-child(4) { width: 112px }
+th:nth-child(3) { width: 132px }
 th.query { width: auto }
 td.query { white-space: normal; overflow-wrap: anywhere }
-td:nth-child(3) { white-space: normal; overflow-wrap: anywhere }
+td:nth-child(3) { white-space: normal; overflow-wrap: break-word }
 .number { text-align: right }
 code { background: var(--code); border-radius: 4px; padding: 1px 5px; font: 12.5px/1.6 ui-monospace, monospace; white-space: pre-wrap }
 .asked, .none, .id { color: var(--soft) }

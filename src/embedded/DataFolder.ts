@@ -87,6 +87,14 @@ const csvSource = (path: string, types: ReadonlyArray<Column>): string => {
   return `read_csv(${file(path)}, header = true, skip = 0, ${sniffing}${given})`
 }
 
+const describeCsv = Effect.fnUntraced(function* (database: Database, path: string) {
+  const sniffed = `sniff_csv(${file(path)}, header = true, skip = 0, ${sniffing})`
+  const rows = yield* database.run(
+    `SELECT found.name, found.type FROM (SELECT unnest(Columns) AS found FROM ${sniffed})`
+  )
+  return rows.map(([name, type]): Column => ({ name: String(name), type: String(type) }))
+})
+
 /** Without what is around it: spaces, and the mark of the byte order. */
 const firstLine = (path: string): Effect.Effect<string, Error> =>
   Effect.tryPromise({
@@ -128,10 +136,12 @@ const exactDecimals = Effect.fnUntraced(function* (database: Database, path: str
   return columns.map(({ name, type }) => ({ name, type: types.get(name) ?? type }))
 })
 
+/** What to read, and its columns: each look at a CSV takes as long as reading all of it. */
 const sourceOf = Effect.fnUntraced(function* (database: Database, path: string) {
+  const described = (source: string) => Effect.map(describe(database, source), (columns) => ({ source, columns }))
   switch (extname(path).toLowerCase()) {
     case ".csv": {
-      const sniffed = yield* describe(database, csvSource(path, []))
+      const sniffed = yield* describeCsv(database, path)
       const [first] = sniffed
       if (sniffed.length === 1 && first !== undefined) {
         const header = yield* firstLine(path)
@@ -141,14 +151,15 @@ const sourceOf = Effect.fnUntraced(function* (database: Database, path: string) 
           return yield* Effect.fail({ message: "its lines do not have the same number of columns" })
         }
       }
-      return csvSource(path, yield* exactDecimals(database, path, sniffed))
+      const columns = yield* exactDecimals(database, path, sniffed)
+      return { source: csvSource(path, columns), columns }
     }
     case ".json":
-      return `read_json(${file(path)}, ${sniffing})`
+      return yield* described(`read_json(${file(path)}, ${sniffing})`)
     case ".parquet":
-      return `read_parquet(${file(path)}, hive_partitioning = false)`
+      return yield* described(`read_parquet(${file(path)}, hive_partitioning = false)`)
     default:
-      return `read_json(${file(path)}, ${sniffing}, format = 'newline_delimited')`
+      return yield* described(`read_json(${file(path)}, ${sniffing}, format = 'newline_delimited')`)
   }
 })
 
@@ -283,8 +294,7 @@ const exploreOf = (table: string, name: string, columns: ReadonlyArray<Column>):
 }
 
 const loadFile = Effect.fnUntraced(function* (database: Database, path: string, schema: string, name: string) {
-  const source = yield* sourceOf(database, path)
-  const columns = yield* describe(database, source)
+  const { columns, source } = yield* sourceOf(database, path)
   const names = uniqueNames(columns)
   const selected = columns.map((column, index) => `${normalised(column)} AS ${identifier(names[index] ?? "")}`)
   const table = `${schema}${identifier(name)}`

@@ -43,14 +43,13 @@ const serve = async (data: Record<string, string>, send: (message: Served | Memo
     let peak = 0
     setInterval(() => {
       peak = Math.max(peak, process.memoryUsage.rss())
-    }, 10)
+    }, 10).unref()
     process.on("message", () => {
       const rss = process.memoryUsage.rss()
       send({ rss: rss / 1e6, peak: Math.max(peak, rss) / 1e6 })
       peak = 0
     })
-    process.on("disconnect", () => process.exit())
-    return yield* Effect.never
+    yield* Effect.promise(() => once(process, "disconnect"))
   })
   await Effect.runPromise(Effect.provide(program, EmbeddedLooker.layerServer({ data })))
 }

@@ -251,7 +251,7 @@ const apart = (data: string) =>
           stdio: ["ignore", "pipe", "inherit"]
         })
       ),
-      (child) => Effect.sync(() => child.kill("SIGKILL"))
+      (child) => Effect.promise(() => (child.kill() ? once(child, "exit") : Promise.resolve([])))
     )
     const [line] = yield* Effect.promise(() => once(child.stdout, "data"))
     return { baseUrl: String(line).trim(), pid: child.pid ?? 0 }

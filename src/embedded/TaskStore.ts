@@ -249,9 +249,14 @@ export const make = (options: Options): Effect.Effect<TaskStore["Service"], neve
       if (error !== undefined) {
         return Effect.fail(new DatabaseError({ message: error.message, line: error.line }))
       }
-      return isRun(task)
-        ? QueryExecution.run(database, task.plan, task.id)
-        : Effect.succeed(QueryExecution.unrun(task.plan))
+      if (!isRun(task)) return Effect.succeed(QueryExecution.unrun(task.plan))
+      // A defect must not leave the task running for ever.
+      return Effect.catchDefect(QueryExecution.run(database, task.plan, task.id), (defect) =>
+        Effect.andThen(
+          Effect.logError("embedded Looker: an unexpected failure of a query", defect),
+          Effect.fail(new DatabaseError({ message: `The embedded Looker failed: ${String(defect)}`, line: undefined }))
+        )
+      )
     }
 
     const finish = Effect.fnUntraced(function* (entry: Entry, startedAt: number, restore: typeof Effect.interruptible) {

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as TestClock from "effect/testing/TestClock"
 import * as DataFolder from "../../src/embedded/DataFolder.ts"
 import { DuckDb, layer as layerDuckDb } from "../../src/embedded/DuckDb.ts"
@@ -207,5 +208,26 @@ describe("a task with a fault", () => {
       )
       assert.deepStrictEqual(statuses.filter((status) => status === "error").length, 1)
     }).pipe(Effect.provide(stores({}, [{ on: { nth: 3 }, fault: Fault.error("no") }])))
+  )
+})
+
+describe("a bug in the engine", () => {
+  it.effect("ends the task with an error, and nobody waits for ever", () =>
+    Effect.gen(function* () {
+      const queries = yield* QueryStore.QueryStore
+      const tasks = yield* TaskStore.TaskStore
+      const stored = yield* queries.create({ model: "embedded", view: "orders", fields: ["orders.status"] })
+      const broken = new Proxy(yield* queries.plan(stored, undefined), {
+        get: (plan, key) => {
+          if (key === "pivotFields") throw new Error("a bug")
+          return Reflect.get(plan, key)
+        }
+      })
+      const body = { query_id: stored.query.id, result_format: "json" as const }
+      const { id } = yield* tasks.create({ userId: "1", stored, plan: broken, body, params: {} })
+      const { state } = yield* ended(id)
+      assert.strictEqual(state.status === "error" && state.error.message, "The embedded Looker failed: Error: a bug")
+      assert.strictEqual(yield* tableCount, 0)
+    }).pipe(Effect.provide(stores()), Effect.provide(Logger.layer([])))
   )
 })

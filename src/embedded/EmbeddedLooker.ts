@@ -29,6 +29,7 @@ import { EmbeddedError } from "./EmbeddedError.ts"
 import * as FaultMiddleware from "./FaultMiddleware.ts"
 import * as Faults from "./Faults.ts"
 import * as Handlers from "./Handlers.ts"
+import * as LocalOnly from "./LocalOnly.ts"
 import * as LookerErrors from "./LookerErrors.ts"
 import * as QueryStore from "./QueryStore.ts"
 import * as SessionHandlers from "./SessionHandlers.ts"
@@ -352,7 +353,11 @@ export const layerServer = (options: ServerOptions): Layer.Layer<EmbeddedServer 
           cannotListen(host, port)
         )
       )
-      const served = HttpRouter.serve(layerEndpoints(options), { disableLogger: true, disableListenLog: true })
+      const endpoints = layerEndpoints(options)
+      const served = HttpRouter.serve(LocalOnly.isOwnName(host) ? Layer.merge(endpoints, LocalOnly.layer) : endpoints, {
+        disableLogger: true,
+        disableListenLog: true
+      })
       const described = Layer.effect(
         EmbeddedServer,
         Effect.gen(function* () {

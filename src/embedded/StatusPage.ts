@@ -20,6 +20,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { LookerApi } from "../api/LookerApi.ts"
+import { isLoopback, isOwnName } from "./LocalOnly.ts"
 import { type Task, TaskStore } from "./TaskStore.ts"
 import { Users } from "./Users.ts"
 
@@ -270,20 +271,10 @@ ${table("finished", "Finished", ended, view, "No task has ended yet.")}
 
 // ---- who may see it ----
 
-const isLoopback = (address: string) => /^(?:::ffff:)?127\.\d+\.\d+\.\d+$|^::1$/.test(address)
-
-/**
- * The tasks are shown without a login, so to this machine only: to a connection from it, and under a name that is always its own. A page
- * of the web can let its own name point to 127.0.0.1 and read what is answered there, but the browser then sends that name.
- */
+/** The tasks are shown without a login, so to this machine only: to a connection from it, and under a name that is always its own. */
 const localHost = (request: HttpServerRequest.HttpServerRequest): string | undefined => {
   const { host = "" } = request.headers
-  const name = host
-    .replace(/:\d+$/, "")
-    .replace(/^\[(.*)\]$/, "$1")
-    .toLowerCase()
-  const isOwnName = name === "localhost" || name.endsWith(".localhost") || isLoopback(name)
-  return isOwnName && Option.exists(request.peerAddress, isLoopback) ? host : undefined
+  return isOwnName(host) && Option.exists(request.peerAddress, isLoopback) ? host : undefined
 }
 
 const elsewhere = html`<header><h1>Embedded Looker</h1><a href="/docs">API reference</a>

@@ -5,9 +5,10 @@ import { existsSync } from "node:fs"
 import { request } from "node:http"
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { chromium, type Page } from "playwright-core"
 import * as EmbeddedLooker from "../../src/embedded/EmbeddedLooker.ts"
-import { createTask, ends, leaves, login, type Options, orders, overSocket, send } from "./support.ts"
+import { createTask, ends, folder, leaves, login, type Options, orders, overSocket, send } from "./support.ts"
 
 const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium"
 const hasChromium = existsSync(executablePath)
@@ -93,6 +94,19 @@ layer(served(), { excludeTestServices: true })("the page of tasks", (it) => {
     })
   )
 
+  it.effect("keeps the API to the machine's own names, too, where it listens there only", () =>
+    Effect.gen(function* () {
+      for (const [host, status] of [
+        ["localhost", 401],
+        ["rebound.example", 403]
+      ] as const) {
+        const answer = yield* getAs("/api/4.0/user", host)
+        assert.deepStrictEqual([host, answer.status], [host, status])
+        assert.isString(JSON.parse(answer.text).message)
+      }
+    })
+  )
+
   it.effect("leaves other paths to Looker's errors", () =>
     Effect.gen(function* () {
       const answer = yield* send("GET", "/explore")
@@ -109,6 +123,18 @@ layer(served(), { excludeTestServices: true })("the page of tasks", (it) => {
     })
   )
 })
+
+it.live("answers to any name where it listens for others", () =>
+  Effect.gen(function* () {
+    assert.strictEqual((yield* getAs("/api/4.0/user", "looker.example")).status, 401)
+  }).pipe(
+    Effect.provide(
+      Layer.unwrap(
+        Effect.map(folder({ "orders.csv": orders }), (data) => EmbeddedLooker.layerServer({ data, host: "0.0.0.0" }))
+      )
+    )
+  )
+)
 
 /** A page that may load from the server alone, and what it tried to load from elsewhere. */
 const browse = Effect.gen(function* () {

@@ -90,7 +90,9 @@ export const normalizeBaseUrl = Effect.fnUntraced(function* (
   const withoutUser = trimmed.replace(/^([a-z]+:\/\/)?.*@/i, "$1")
   if (!/^https?:\/\//i.test(trimmed)) {
     const rest = withoutUser.replace(/^([a-z]+:)?\/+/i, "")
-    return yield* refuse(`The base URL "${withoutUser}" has no http:// or https:// in front. Write https://${rest}`)
+    // What runs on the same machine has no certificate.
+    const scheme = /^http:|^(localhost|127(\.\d+){3})(?![\w.-])/i.test(withoutUser) ? "http" : "https"
+    return yield* refuse(`The base URL "${withoutUser}" has no http:// or https:// in front. Write ${scheme}://${rest}`)
   }
   if (!URL.canParse(trimmed)) {
     return yield* refuse(`The base URL "${withoutUser}" is not a URL. Write https://<your instance>`)

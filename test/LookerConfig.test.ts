@@ -79,7 +79,10 @@ describe("normalizeBaseUrl", () => {
 
   it.effect.each([
     ["acme.cloud.looker.com", "Write https://acme.cloud.looker.com"],
-    ["localhost:9999", "Write https://localhost:9999"],
+    ["localhost:9999", "Write http://localhost:9999"],
+    ["127.0.0.1:9999", "Write http://127.0.0.1:9999"],
+    ["localhost.acme.com", "Write https://localhost.acme.com"],
+    ["http:/acme.looker.com", "Write http://acme.looker.com"],
     ["ftp://acme.looker.com", "Write https://acme.looker.com"],
     ["//acme.looker.com", "Write https://acme.looker.com"],
     ["https:/acme.looker.com", "Write https://acme.looker.com"],

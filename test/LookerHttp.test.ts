@@ -556,6 +556,16 @@ describe("the timeout", () => {
 })
 
 describe.each(httpClients)("over a socket, with $name,", ({ http }) => {
+  it.live("a server that speaks no TLS is told from one that is away, after one request", () =>
+    Effect.gen(function* () {
+      const stub = yield* StubLooker.onSocket(always({ json: {} }))
+      const baseUrl = stub.baseUrl.replace("http:", "https:")
+      const error = yield* Effect.flip(query).pipe(Effect.provide(looker(http, { baseUrl })))
+      assert.strictEqual(error._tag, "UnexpectedResponse")
+      assert.include(error.message, "write http://")
+    })
+  )
+
   const live = (script: StubLooker.Script, policy: LookerPolicy.Options = quickly) =>
     Effect.map(StubLooker.onSocket(script), (stub) => ({
       ...stub,

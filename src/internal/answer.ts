@@ -120,6 +120,9 @@ const neverReached: ReadonlySet<string> = new Set([
   "UND_ERR_CONNECT_TIMEOUT"
 ])
 
+/** What OpenSSL says of a server that answers in plain HTTP. Time does not heal it. */
+const noTls = "ERR_SSL_WRONG_VERSION_NUMBER"
+
 const codeOf = (cause: unknown): string | undefined => {
   if (!Predicate.isObject(cause)) return undefined
   const { cause: inner, code, errors } = cause as { cause?: unknown; code?: unknown; errors?: unknown }
@@ -151,6 +154,10 @@ export const fromClientError = (
       // Bodies are decoded by the contract's schemas, so this one could not be read: the connection broke in the middle of it.
       if (reason._tag === "DecodeError" && reason.cause === undefined) break
       const code = codeOf(reason.cause)
+      if (code === noTls) {
+        const message = `There is no TLS where the base URL says https (${code}). If the server speaks plain HTTP, write http://`
+        return new LookerError.UnexpectedResponse({ message, endpoint })
+      }
       const why = messageOf(reason.cause) ?? reason.description ?? "the connection broke"
       return new LookerError.LookerUnavailable({
         message: code === undefined || why.includes(code) ? why : `${why} (${code})`,

@@ -616,17 +616,6 @@ describe.each(httpClients)("over a socket, with $name,", ({ http }) => {
     })
   )
 
-  it.live("https to a server that speaks http is LookerUnavailable", () =>
-    Effect.gen(function* () {
-      const { baseUrl } = yield* StubLooker.onSocket(() => ({}))
-      const error = yield* Effect.flip(
-        query.pipe(Effect.provide(looker(http, { baseUrl: baseUrl.replace("http:", "https:"), policy: once })))
-      )
-      assert.strictEqual(error._tag, "LookerUnavailable")
-      assert.isNotEmpty(error.message)
-    })
-  )
-
   it.live("a redirect to a login page is UnexpectedResponse, and the other host sees no token", () =>
     Effect.gen(function* () {
       const other = yield* StubLooker.onSocket(() => ({

@@ -1,7 +1,7 @@
 /**
  * Every code block of the README is compiled, and run, as it stands there.
  */
-import { execFile } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -32,6 +32,19 @@ const exec = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>
 
 const node = (script: string, env?: Readonly<Record<string, string>>) =>
   exec(["--conditions=effect-looker-source", script], env)
+
+/** What a program prints first; it is ended then, as Ctrl-C would. */
+const firstOutput = (script: string) =>
+  Effect.callback<string>((resume) => {
+    const child = spawn(process.execPath, ["--conditions=effect-looker-source", script], { cwd: root })
+    let printed = "nothing"
+    child.stdout.once("data", (data) => {
+      printed = String(data)
+      child.kill("SIGINT")
+    })
+    child.once("exit", () => resume(Effect.succeed(printed)))
+    return Effect.sync(() => child.kill())
+  })
 
 /** The blocks as files of a folder inside the project, where their imports resolve as in a user's. */
 const blocks = Effect.acquireRelease(
@@ -64,8 +77,11 @@ describe("README", () => {
     () =>
       Effect.gen(function* () {
         const { files, folder } = yield* blocks
-        assert.strictEqual(files.length, 7, "a block was added or removed: say here how to run it")
-        const [first = "", many = "", real = "", timing = "", ...tests] = files
+        assert.strictEqual(files.length, 8, "a block was added or removed: say here how to run it")
+        const tests = files.filter((file) => file.endsWith(".test.ts"))
+        const [first = "", many = "", real = "", timing = "", server = ""] = files.filter(
+          (file) => !tests.includes(file)
+        )
 
         const config = join(folder, "tsconfig.json")
         const settings = { extends: join(root, "tsconfig.json"), include: [join(folder, "*.ts")] }
@@ -105,6 +121,11 @@ describe("README", () => {
         assert.include(
           nowhere.stdout,
           "Looker is not configured: LOOKERSDK_BASE_URL, LOOKERSDK_CLIENT_ID, LOOKERSDK_CLIENT_SECRET are not set"
+        )
+
+        assert.match(
+          yield* firstOutput(server),
+          /^Looker at http:\/\/127\.0\.0\.1:\d+, client id and secret "embedded"\n$/
         )
 
         const policy = yield* runExport(

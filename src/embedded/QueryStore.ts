@@ -43,6 +43,7 @@ export interface Options {
 export class QueryStore extends Context.Service<
   QueryStore,
   {
+    readonly models: ReadonlyMap<string, Model>
     readonly create: (input: QueryInput) => Effect.Effect<StoredQuery, ValidationFailed>
     readonly get: (id: string) => Effect.Effect<StoredQuery, NotFound>
     readonly forSlug: (slug: string) => Effect.Effect<StoredQuery, NotFound>
@@ -184,6 +185,7 @@ export const make = (models: ReadonlyMap<string, Model>, options: Options): Quer
       return stored === undefined ? Effect.fail(new NotFound({ message: "Not found" })) : Effect.succeed(stored)
     })
   return QueryStore.of({
+    models,
     create,
     get: lookUp(byId),
     forSlug: lookUp(bySlug),

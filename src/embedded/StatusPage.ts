@@ -1,8 +1,9 @@
 /**
- * `/`: what the embedded Looker is doing, for a person with a browser. `/docs`: the contract as a page, and `/openapi.json`.
+ * `/`: what the embedded Looker is doing and what it can be asked, for a person with a browser. `/docs`: the contract as a page, and
+ * `/openapi.json`.
  *
- * No file and no address outside of this server is needed by either. Without scripts the page reloads as a whole; with them only
- * what changed is exchanged, so that a selection, the place in the page and what is folded out stay.
+ * No file and no address outside of this server is needed by either. Without scripts the page reloads as a whole; with them only the
+ * tasks are fetched again, and only what changed is exchanged, so that a selection, the place in the page and what is folded out stay.
  *
  * @since 0.1.0
  */
@@ -21,6 +22,8 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { LookerApi } from "../api/LookerApi.ts"
 import { isLoopback, isOwnName } from "./LocalOnly.ts"
+import type { Explore, Field, Model } from "./Model.ts"
+import { QueryStore } from "./QueryStore.ts"
 import { type Task, TaskStore } from "./TaskStore.ts"
 import { Users } from "./Users.ts"
 
@@ -133,6 +136,36 @@ const table = (id: string, title: string, tasks: ReadonlyArray<Task>, view: View
   return html`<section id="${id}"><h2>${title} <span class="count">${tasks.length}</span></h2>${body}</section>`
 }
 
+// ---- what can be queried ----
+
+const fieldsOf = (title: string, fields: ReadonlyArray<Field>): Html => {
+  const rows = fields.map(
+    ({ label, lookerType, name }) => html`<tr><td><code>${name}</code></td><td>${label}</td><td>${lookerType}</td></tr>
+`
+  )
+  return html`<table class="fields"><thead><tr><th>${title}</th><th>Label</th><th>Type</th></tr></thead><tbody>${rows}</tbody></table>`
+}
+
+const exploreOf = (explore: Explore): Html => {
+  const fields = [...explore.fields.values()]
+  const dimensions = fields.filter(({ category }) => category === "dimension")
+  const measures = fields.filter(({ category }) => category === "measure")
+  return html`<details><summary><b>${explore.name}</b> ${explore.label}
+<span class="count">dimensions: ${dimensions.length}, measures: ${measures.length}</span></summary>
+${fieldsOf("Dimension", dimensions)}${fieldsOf("Measure", measures)}</details>
+`
+}
+
+const modelOf = (model: Model): Html =>
+  html`<h3>Model <code>${model.name}</code></h3><div class="scroll">${[...model.explores.values()].map(exploreOf)}</div>
+`
+
+/** Everything there is, whoever may ask for it: so are the tasks of everybody shown. */
+const modelsOf = (models: ReadonlyMap<string, Model>): Html =>
+  html`<section class="models" id="models"><h2>What can be queried</h2>
+<p class="none">A query names a <code>model</code>, an explore as its <code>view</code>, and <code>fields</code> of this explore.</p>
+${[...models.values()].map(modelOf)}</section>`
+
 // ---- the page ----
 
 const style = `
@@ -142,13 +175,17 @@ const style = `
   --blue: #84b4ff; --blue-back: #17315c; --green: #6fd6a3; --green-back: #103d2b; --red: #ff9c92; --red-back: #4c1b17; --grey-back: #2a313c } }
 * { box-sizing: border-box }
 body { margin: 0; background: var(--back); color: var(--text); font: 14px/1.5 system-ui, sans-serif }
-header, main { max-width: 1320px; margin: 0 auto; padding: 0 24px }
+header, main, .models { max-width: 1320px; margin: 0 auto; padding: 0 24px }
 header { padding-top: 28px; display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 20px }
 h1 { font-size: 22px; margin: 0 }
 h2 { font-size: 15px; margin: 28px 0 10px }
 a { color: var(--blue) }
 .connect { color: var(--soft); margin: 6px 0 0; flex-basis: 100% }
 .count { color: var(--soft); font-weight: 400; margin-left: 4px }
+h3 { font-size: 13px; font-weight: 500; margin: 16px 0 8px }
+.models { padding-bottom: 40px }
+details + details { border-top: 1px solid var(--line) }
+summary { cursor: pointer; padding: 9px 14px }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px }
 table { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 1040px }
 th, td { text-align: left; vertical-align: top; padding: 9px 14px; white-space: nowrap }
@@ -161,6 +198,10 @@ th:nth-child(3) { width: 132px }
 th.query { width: auto }
 td.query { white-space: normal; overflow-wrap: anywhere }
 td:nth-child(3) { white-space: normal; overflow-wrap: break-word }
+.fields { margin-bottom: 12px }
+.fields th, .fields th:first-child { width: auto }
+.fields th:last-child { width: 160px }
+.fields td, .fields td:nth-child(3) { white-space: normal; overflow-wrap: anywhere; padding-block: 5px }
 .number { text-align: right }
 code { background: var(--code); border-radius: 4px; padding: 1px 5px; font: 12.5px/1.6 ui-monospace, monospace; white-space: pre-wrap }
 .asked, .none, .id { color: var(--soft) }
@@ -171,7 +212,7 @@ code { background: var(--code); border-radius: 4px; padding: 1px 5px; font: 12.5
 .status.error { background: var(--red-back); color: var(--red) }
 .error { color: var(--red); font: 12.5px/1.5 ui-monospace, monospace; white-space: pre-wrap; margin: 4px 0; max-height: 12em; overflow: auto }
 #lost { color: var(--red) }
-footer { color: var(--soft); font-size: 12.5px; padding: 20px 0 40px }
+footer { color: var(--soft); font-size: 12.5px; padding: 20px 0 0 }
 `
 
 /** Makes the page what the server says it is now, by changing only what is different. */
@@ -200,7 +241,7 @@ const lost = document.getElementById("lost")
 const refresh = async () => {
   try {
     if (!document.hidden) {
-      const response = await fetch("/", { cache: "no-store" })
+      const response = await fetch("/?tasks", { cache: "no-store" })
       const page = new DOMParser().parseFromString(await response.text(), "text/html")
       exchange(document.querySelector("main"), page.querySelector("main"))
       lost.hidden = true
@@ -220,8 +261,21 @@ const policy =
   `default-src 'none'; img-src data:; style-src ${digest(style)}; script-src ${digest(script)}; connect-src 'self'; ` +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+const answer = (content: Html, status: number) =>
+  HttpServerResponse.html(content.text).pipe(
+    HttpServerResponse.setStatus(status),
+    HttpServerResponse.setHeaders(
+      Headers.fromInput({
+        "cache-control": "no-store",
+        "content-security-policy": policy,
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff"
+      })
+    )
+  )
+
 const page = (content: Html, status: number) =>
-  HttpServerResponse.html(
+  answer(
     html`<!doctype html>
 <html lang="en">
 <head>
@@ -236,38 +290,34 @@ const page = (content: Html, status: number) =>
 ${content}
 </body>
 </html>
-`.text
-  ).pipe(
-    HttpServerResponse.setStatus(status),
-    HttpServerResponse.setHeaders(
-      Headers.fromInput({
-        "cache-control": "no-store",
-        "content-security-policy": policy,
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff"
-      })
-    )
+`,
+    status
   )
 
-const tasksPage = (host: string, tasks: ReadonlyArray<Task>, view: View) => {
+/** What is fetched every second. */
+const tasksOf = (tasks: ReadonlyArray<Task>, view: View): Html => {
   const newestFirst = [...tasks].reverse()
   const running = newestFirst.filter(({ state }) => state.status === "running")
   const waiting = tasks.filter(({ state }) => state.status === "added")
   const ended = newestFirst.filter(({ state }) => state.status !== "running" && state.status !== "added")
-  return html`<header>
-<h1>Embedded Looker</h1>
-<a href="/docs">API reference</a>
-<span id="lost" hidden>No connection: what is here is what was last known.</span>
-<p class="connect">Connect with <code>LOOKERSDK_BASE_URL=http://${host}</code> and the client id and secret it was started with.</p>
-</header>
-<main>
+  return html`<main>
 ${table("running", "Running", running, view, "No task is running.")}
 ${table("waiting", "Waiting", waiting, view, "No task is waiting.")}
 ${table("finished", "Finished", ended, view, "No task has ended yet.")}
 <footer>Times are UTC. A task goes some time after its end.</footer>
-</main>
-<script>${new Html(script)}</script>`
+</main>`
 }
+
+const wholeOf = (host: string, tasks: Html, models: Html): Html => html`<header>
+<h1>Embedded Looker</h1>
+<a href="#models">What can be queried</a>
+<a href="/docs">API reference</a>
+<span id="lost" hidden>No connection: what is here is what was last known.</span>
+<p class="connect">Connect with <code>LOOKERSDK_BASE_URL=http://${host}</code> and the client id and secret it was started with.</p>
+</header>
+${tasks}
+${models}
+<script>${new Html(script)}</script>`
 
 // ---- who may see it ----
 
@@ -309,10 +359,11 @@ const reference = Effect.gen(function* () {
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskStore | Users> = HttpRouter.use(
+export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | QueryStore | TaskStore | Users> = HttpRouter.use(
   Effect.fnUntraced(function* (router) {
     const store = yield* TaskStore
     const users = yield* Users
+    const { models } = yield* QueryStore
     const docs = yield* Effect.cached(Effect.provideService(reference, Scope.Scope, yield* Effect.scope))
     yield* router.add("GET", "/", (request) =>
       Effect.gen(function* () {
@@ -325,7 +376,8 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | TaskStore 
           const user = yield* Effect.option(users.get(id))
           if (Option.isSome(user)) names.set(id, user.value.displayName)
         }
-        return page(tasksPage(host, tasks, { nameOf: (id) => names.get(id) ?? id, now }), 200)
+        const shown = tasksOf(tasks, { nameOf: (id) => names.get(id) ?? id, now })
+        return request.url.endsWith("?tasks") ? answer(shown, 200) : page(wholeOf(host, shown, modelsOf(models)), 200)
       })
     )
     yield* router.add("GET", "/docs", Effect.orDie(Effect.flatten(docs)))

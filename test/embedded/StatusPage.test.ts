@@ -58,6 +58,24 @@ layer(served(), { excludeTestServices: true })("the page of tasks", (it) => {
     })
   )
 
+  it.effect("names what can be queried, once: not with the tasks that are fetched every second", () =>
+    Effect.gen(function* () {
+      const { text } = yield* send("GET", "/")
+      for (const part of [
+        "<code>embedded</code>",
+        "<b>orders</b>",
+        "<b>huge</b>",
+        "<tr><td><code>orders.created_month</code></td><td>Orders Created Month</td><td>date_month</td></tr>",
+        "<tr><td><code>orders.total_price</code></td><td>Orders Total Price</td><td>sum</td></tr>"
+      ]) {
+        assert.include(text, part)
+      }
+      const again = yield* send("GET", "/?tasks")
+      assert.match(again.text, /^<main>[\s\S]*<\/main>$/)
+      for (const part of ["total_price", "<summary>", "<style>"]) assert.notInclude(again.text, part)
+    })
+  )
+
   it.effect("shows the newest hundred of many, and counts the others", () =>
     Effect.gen(function* () {
       const token = yield* login
@@ -123,6 +141,14 @@ layer(served(), { excludeTestServices: true })("the page of tasks", (it) => {
     })
   )
 })
+
+it.live("shows the name of a model as text", () =>
+  Effect.gen(function* () {
+    const { text } = yield* send("GET", "/")
+    assert.include(text, "<code>&lt;i&gt;sales&lt;/i&gt;</code>")
+    assert.notInclude(text, "<i>")
+  }).pipe(Effect.provide(served({ model: "<i>sales</i>" })))
+)
 
 it.live("answers to any name where it listens for others", () =>
   Effect.gen(function* () {
@@ -201,6 +227,21 @@ describe.skipIf(!hasChromium)(
         for (const text of [script, "orders.count", "csv"]) assert.include(shown, text)
         assert.deepStrictEqual(elsewhere, [])
       }).pipe(Effect.scoped, Effect.provide(served({ taskDelay: "2 seconds" })))
+    )
+
+    it.live("what is folded out stays so, with its fields, while tasks come", () =>
+      Effect.gen(function* () {
+        const { baseUrl, page } = yield* browse
+        yield* Effect.promise(() => page.goto(baseUrl))
+        const explore = page.locator("details", { hasText: "orders.total_price" })
+        const measure = explore.getByText("orders.total_price")
+        assert.isFalse(yield* Effect.promise(() => measure.isVisible()))
+        yield* Effect.promise(() => explore.locator("summary").click())
+        assert.isTrue(yield* Effect.promise(() => measure.isVisible()))
+        const id = yield* createTask(yield* login, query, "csv")
+        yield* Effect.promise(() => page.locator(`#finished #task-${id} .status.complete`).waitFor())
+        assert.isTrue(yield* Effect.promise(() => measure.isVisible()))
+      }).pipe(Effect.scoped, Effect.provide(served()))
     )
 
     it.live("a selection inside of a row stays while others change, and a lost server is told", () =>

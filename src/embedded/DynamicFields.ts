@@ -157,7 +157,7 @@ export const compile = (
     const field = made.get(name) ?? explore.fields.get(name)
     const names = [...explore.fields.keys(), ...made.keys()]
     return field === undefined
-      ? Result.fail(`unknown field ${JSON.stringify(name)}. ${suggest(name, names)}`)
+      ? Result.fail(`unknown field ${JSON.stringify(name)}. ${suggest(name, names, "/")}`)
       : Result.succeed(field)
   }
 

@@ -92,8 +92,8 @@ const defaultLimit = 500
 const mostErrors = 10
 
 /** `told` is how many errors come before this one. */
-const closeTo = (name: string, names: ReadonlyArray<string>, told: number): string =>
-  told >= mostErrors ? "" : suggest(name, names)
+const closeTo = (name: string, names: ReadonlyArray<string>, told: number, page = "/"): string =>
+  told >= mostErrors ? "" : suggest(name, names, page)
 
 const detail = (field: string, code: string, message: string): ValidationDetail => ({ field, code, message })
 
@@ -126,7 +126,7 @@ const refused = ["quick_calcs", "analysis_config"] as const
 const unsupported = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
   const unknown = Object.keys(query).filter((key) => !knownKeys.has(key))
   const misspelt = unknown.map((key, index) =>
-    detail(key, "unknown", `A query has no ${JSON.stringify(key)}. ${closeTo(key, [...knownKeys], index)}`)
+    detail(key, "unknown", `A query has no ${JSON.stringify(key)}. ${closeTo(key, [...knownKeys], index, "/docs")}`)
   )
   const unable = refused
     .filter((key) => isSet(query[key]))

@@ -43,7 +43,7 @@ const unknownPath = (request: HttpServerRequest.HttpServerRequest) => {
       ? `The base_url must not contain ${prefix}: clients append it.`
       : path.startsWith(prefix)
         ? "The embedded Looker has the endpoints of logins, queries and query tasks only."
-        : `Every path begins with ${prefix}; the base_url is scheme, host and port alone, such as http://127.0.0.1:9999.`
+        : `Every path begins with ${prefix}; the base_url is scheme, host and port alone, such as http://${request.headers.host ?? "127.0.0.1:9999"}.`
   return reply(404, `Not found: ${request.method} ${path}. ${hint}`)
 }
 
@@ -54,17 +54,38 @@ const partNames: Record<string, string> = {
   Payload: "body"
 }
 
+const kinds: Readonly<Record<string, string>> = {
+  // The contract has no other lists in what a caller writes.
+  array: "a list of texts",
+  string: "a text",
+  number: "a number",
+  boolean: "true or false",
+  object: "an object"
+}
+
+/** Null is for a key that may be left out as well, and these three are how Effect writes what JSON has no number for. */
+const unsaid: ReadonlySet<string> = new Set(["null", '"Infinity"', '"-Infinity"', '"NaN"'])
+
+/** What Effect says of a schema, for somebody who has never seen one. */
+const worded = (field: string, message: string): string => {
+  if (message === "Missing key") return `${field} is missing`
+  const expected = /^Expected (.*)$/s.exec(message)?.[1]
+  if (expected === undefined) return field === "" ? message : `${field}: ${message}`
+  const allowed = expected.split(" | ").filter((kind) => !unsaid.has(kind))
+  const said = allowed.map((kind) => kinds[kind] ?? kind)
+  const last = said.slice(-2).join(" or ")
+  return `${field || "it"} has to be ${[...said.slice(0, -2), last].join(", ")}`
+}
+
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
 /** A request that does not fit its schema: 422 for a field of a body on the endpoints that have a 422, 400 for the rest. */
 const undecodable = (request: HttpServerRequest.HttpServerRequest, error: HttpApiError.HttpApiSchemaError) => {
-  const errors = issuesOf(error.cause.issue).issues.map(({ message, path }) => ({
-    field: (path ?? []).map((key) => String(typeof key === "object" ? key.key : key)).join("."),
-    code: "invalid",
-    message,
-    documentation_url: documentationUrl
-  }))
-  const text = errors.map(({ field, message }) => (field === "" ? message : `${field}: ${message}`)).join("; ")
+  const errors = issuesOf(error.cause.issue).issues.map(({ message, path }) => {
+    const field = (path ?? []).map((key) => String(typeof key === "object" ? key.key : key)).join(".")
+    return { field, code: "invalid", message: worded(field, message), documentation_url: documentationUrl }
+  })
+  const text = errors.map(({ message }) => message).join("; ")
   const isField = error.kind === "Payload" && errors.every(({ field }) => field !== "")
   return isField && request.method === "POST" && /\/quer(?:ies|y_tasks)(?:\?|$)/.test(request.url)
     ? reply(422, `Validation Failed: ${text}`, { errors })

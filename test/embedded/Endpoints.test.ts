@@ -206,6 +206,26 @@ for (const [where, looker] of [
       })
     )
 
+    it.effect("says in plain words what a body lacks, or has in a wrong form", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        for (const [path, json, status, expected] of [
+          ["/queries", { model: "embedded" }, 422, "Validation Failed: view is missing"],
+          ["/queries", { ...query, fields: "orders.id" }, 422, "Validation Failed: fields has to be a list of texts"],
+          ["/queries", { ...query, fields: [1] }, 422, "Validation Failed: fields.0 has to be a text"],
+          ["/queries", { ...query, filters: [] }, 422, "Validation Failed: filters has to be an object"],
+          ["/queries", { ...query, limit: true }, 422, "Validation Failed: limit has to be a text or a number"],
+          ["/queries", { ...query, total: "yes" }, 422, "Validation Failed: total has to be true or false"],
+          ["/queries", [], 400, "The body cannot be read: it has to be an object"]
+        ] as const) {
+          const answer = yield* call("POST", path, { token, json })
+          assert.deepStrictEqual([answer.status, answer.json.message], [status, expected])
+        }
+        const task = yield* call("POST", "/query_tasks", { token, json: { query_id: "1", result_format: "docx" } })
+        assert.match(task.json.message, /result_format has to be "inline_json", .*, "sql" or "odc"$/)
+      })
+    )
+
     it.effect("explains a path that no endpoint has", () =>
       Effect.gen(function* () {
         for (const [path, expected] of [

@@ -129,7 +129,9 @@ layer(served(), { excludeTestServices: true })("the page of tasks", (it) => {
     Effect.gen(function* () {
       const answer = yield* send("GET", "/explore")
       assert.strictEqual(answer.status, 404)
-      assert.include(answer.json.message, "Every path begins with /api/4.0")
+      const { baseUrl } = yield* EmbeddedLooker.EmbeddedServer
+      assert.include(answer.json.message, `Every path begins with /api/4.0; the base_url is`)
+      assert.include(answer.json.message, `such as ${baseUrl}.`)
     })
   )
 

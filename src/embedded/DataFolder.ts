@@ -12,6 +12,10 @@
  * with some 16 digits and sums that are not exact, as most readers of JSON take them. Text, CSV and Parquet keep the rest. Two JSON
  * keys that differ only in case are two columns, the second with a number (`a`, `a_1`); inside of an object they are refused.
  *
+ * Dates have the year first (`2024-02-01`). In a CSV `13/02/2024`, `13.02.2024` and `02-13-2024` are dates too where a value of their
+ * column tells the day from the month; a column with `01/02/2024` and `03/04/2024` only is text, since nobody can know. A time without
+ * a zone is one in UTC.
+ *
  * @since 0.1.0
  */
 import { open, readdir, stat } from "node:fs/promises"
@@ -32,10 +36,14 @@ import { file, identifier, literal } from "./Sql.ts"
 
 type Database = DuckDb["Service"]
 
+/** `dateFormat` is of dates that are loaded as text: how DuckDB would read them, empty where it would cast them. */
 interface Column {
   readonly name: string
   readonly type: string
+  readonly dateFormat?: string
 }
+
+const isDate = (type: string): boolean => /^(DATE|TIMESTAMP)/.test(type)
 
 const fileFormats = [".csv", ".json", ".ndjson", ".jsonl", ".parquet"]
 
@@ -81,7 +89,9 @@ const describe = Effect.fnUntraced(function* (database: Database, source: string
 const sniffing = "sample_size = -1, hive_partitioning = false"
 
 const csvSource = (path: string, types: ReadonlyArray<Column>): string => {
-  const pairs = types.map(({ name, type }) => `${literal(name)}: ${literal(type)}`)
+  const pairs = types.map(
+    ({ dateFormat, name, type }) => `${literal(name)}: ${literal(dateFormat === undefined ? type : "VARCHAR")}`
+  )
   const given = pairs.length > 0 ? `, types = {${pairs.join(", ")}}` : ""
   // Without `skip = 0` DuckDB takes lines of another length at the beginning for remarks and leaves them out.
   return `read_csv(${file(path)}, header = true, skip = 0, ${sniffing}${given})`
@@ -90,9 +100,16 @@ const csvSource = (path: string, types: ReadonlyArray<Column>): string => {
 const describeCsv = Effect.fnUntraced(function* (database: Database, path: string) {
   const sniffed = `sniff_csv(${file(path)}, header = true, skip = 0, ${sniffing})`
   const rows = yield* database.run(
-    `SELECT found.name, found.type FROM (SELECT unnest(Columns) AS found FROM ${sniffed})`
+    `SELECT found.name, found.type, CASE found.type WHEN 'DATE' THEN DateFormat WHEN 'TIMESTAMP' THEN TimestampFormat END
+    FROM (SELECT unnest(Columns) AS found, DateFormat, TimestampFormat FROM ${sniffed})`
   )
-  return rows.map(([name, type]): Column => ({ name: String(name), type: String(type) }))
+  return rows.map(
+    ([name, type, format]): Column => ({
+      name: String(name),
+      type: String(type),
+      ...(isDate(String(type)) ? { dateFormat: String(format ?? "") } : {})
+    })
+  )
 })
 
 /** Without what is around it: spaces, and the mark of the byte order. */
@@ -133,12 +150,80 @@ const exactDecimals = Effect.fnUntraced(function* (database: Database, path: str
       return [name, plain === true && digits <= 38 ? `DECIMAL(${digits <= 18 ? 18 : 38}, ${scale})` : "DOUBLE"]
     })
   )
-  return columns.map(({ name, type }) => ({ name, type: types.get(name) ?? type }))
+  return columns.map((column) => ({ ...column, type: types.get(column.name) ?? column.type }))
+})
+
+/** The same day with its parts in another order: `01/02/24` may be of three. */
+const otherOrders = (format: string): ReadonlyArray<string> => {
+  const orders = format.includes("%Y") ? ["%d%m%Y", "%m%d%Y"] : ["%d%m%y", "%m%d%y", "%y%m%d"]
+  return orders
+    .map((order) => {
+      const parts = order.match(/%./g) ?? []
+      let next = 0
+      return format.replaceAll(/%[dmyY]/g, (part) => parts[next++] ?? part)
+    })
+    .filter((other) => other !== format)
+}
+
+/** Without it, DuckDB reads `01-02-2024` as the first of February. With it, times are text. */
+const isoDates = "dateformat = 'iso', timestampformat = 'iso'"
+
+const jsonSource = Effect.fnUntraced(function* (database: Database, path: string, options: string) {
+  const columns = yield* describe(database, `read_json(${file(path)}, ${options})`)
+  return {
+    source: `read_json(${file(path)}, ${options}, ${isoDates})`,
+    columns: columns.map(
+      (column): Column =>
+        isDate(column.type)
+          ? { ...column, type: column.type === "DATE" ? "DATE" : "TIMESTAMP WITH TIME ZONE", dateFormat: "" }
+          : column
+    )
+  }
+})
+
+/**
+ * DuckDB takes the first order of day and month that fits, one for all columns of a file, and `13/02/24` for a day of the year 13. So the
+ * dates of a CSV are loaded as text, and a column of the table becomes dates when there is only one way to read all of its values.
+ */
+const readDates = Effect.fnUntraced(function* (
+  database: Database,
+  table: string,
+  dates: ReadonlyArray<Column & { readonly dateFormat: string }>
+) {
+  if (dates.length === 0) return
+  const reads = (value: string, format: string) =>
+    // `%Y` takes 24 for the year 24.
+    `count(*) FILTER (try_strptime(${value}, ${literal(format)}) >= TIMESTAMP '0100-01-01')`
+  const measured = dates.map(({ dateFormat, name, type }) => {
+    const value = identifier(name)
+    const isYearFirst = `bool_and(regexp_matches(${value}, '^\\s*[0-9]{4}[-/]'))`
+    const isDay = `max(length(trim(${value}))) <= 10`
+    const isSure = [
+      `${reads(value, dateFormat)} = count(${value})`,
+      ...otherOrders(dateFormat).map((other) => `${reads(value, other)} < count(${value})`)
+    ]
+    return `CASE
+      WHEN ${isYearFirst} AND count(TRY_CAST(${value} AS ${type})) = count(${value})
+      THEN CASE WHEN ${isDay} THEN 'day' ELSE 'cast' END
+      WHEN ${dateFormat === "" ? "false" : isSure.join(" AND ")} THEN 'format'
+      ELSE 'text' END`
+  })
+  const [kinds = []] = yield* database.run(`SELECT ${measured.join(", ")} FROM ${table}`)
+  for (const [index, { dateFormat, name, type }] of dates.entries()) {
+    const kind = kinds[index]
+    if (kind === "text") continue
+    const value = identifier(name)
+    const read = kind === "format" ? `strptime(${value}, ${literal(dateFormat)})` : `CAST(${value} AS ${type})`
+    const to = kind === "day" || type === "DATE" ? "DATE" : "TIMESTAMP"
+    const inUtc = type.includes("ZONE") ? `timezone('UTC', ${read})` : read
+    yield* database.run(
+      `ALTER TABLE ${table} ALTER ${value} TYPE ${to} USING CASE WHEN isfinite(${read}) THEN CAST(${inUtc} AS ${to}) END`
+    )
+  }
 })
 
 /** What to read, and its columns: each look at a CSV takes as long as reading all of it. */
 const sourceOf = Effect.fnUntraced(function* (database: Database, path: string) {
-  const described = (source: string) => Effect.map(describe(database, source), (columns) => ({ source, columns }))
   switch (extname(path).toLowerCase()) {
     case ".csv": {
       const sniffed = yield* describeCsv(database, path)
@@ -155,17 +240,20 @@ const sourceOf = Effect.fnUntraced(function* (database: Database, path: string) 
       return { source: csvSource(path, columns), columns }
     }
     case ".json":
-      return yield* described(`read_json(${file(path)}, ${sniffing})`)
-    case ".parquet":
-      return yield* described(`read_parquet(${file(path)}, hive_partitioning = false)`)
+      return yield* jsonSource(database, path, sniffing)
+    case ".parquet": {
+      const source = `read_parquet(${file(path)}, hive_partitioning = false)`
+      return { source, columns: yield* describe(database, source) }
+    }
     default:
-      return yield* described(`read_json(${file(path)}, ${sniffing}, format = 'newline_delimited')`)
+      return yield* jsonSource(database, path, `${sniffing}, format = 'newline_delimited'`)
   }
 })
 
 /** A column in one of the few types the engine works with: numbers, BOOLEAN, DATE, TIMESTAMP (in UTC) and VARCHAR. */
-const normalised = ({ name, type }: Column): string => {
+const normalised = ({ dateFormat, name, type }: Column): string => {
   const column = identifier(name)
+  if (dateFormat !== undefined) return `CAST(${column} AS VARCHAR)`
   if (/^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|DECIMAL|BOOLEAN$|VARCHAR$)/.test(type)) return column
   // There is an infinite date too, which belongs to no month.
   if (/^(DOUBLE|DATE|TIMESTAMP)$/.test(type)) return `CASE WHEN isfinite(${column}) THEN ${column} END`
@@ -299,6 +387,10 @@ const loadFile = Effect.fnUntraced(function* (database: Database, path: string, 
   const selected = columns.map((column, index) => `${normalised(column)} AS ${identifier(names[index] ?? "")}`)
   const table = `${schema}${identifier(name)}`
   yield* database.run(`CREATE TABLE ${table} AS SELECT ${selected.join(", ")} FROM ${source}`)
+  const dates = columns.flatMap(({ dateFormat, type }, index) =>
+    dateFormat === undefined ? [] : [{ name: names[index] ?? "", type, dateFormat }]
+  )
+  yield* readDates(database, table, dates)
   return exploreOf(table, name, yield* describe(database, table))
 })
 
@@ -369,6 +461,8 @@ export const load = Effect.fn("DataFolder.load")(function* (
   data: Readonly<Record<string, Data>>
 ): Effect.fn.Return<ReadonlyMap<string, Model>, EmbeddedError> {
   const models = new Map<string, Model>()
+  // What a time without a zone is in must not depend on the machine.
+  yield* Effect.orDie(database.run("SET GLOBAL TimeZone = 'UTC'"))
   for (const [name, files] of Object.entries(data)) {
     // Each further model has a schema of its own, so that two of them may have a file of the same name.
     const schema = models.size === 0 ? "" : identifier(`model_${name}`)

@@ -181,6 +181,66 @@ describe("a file", () => {
     })
   )
 
+  it.effect("has dates where they can be read in one way only, and keeps the others as text", () =>
+    Effect.gen(function* () {
+      const columns = {
+        iso: ["2024-01-02", "2024-03-04", "2024-01-02", "DATE"],
+        slashed: ["2024/01/02", "2024/03/04", "2024-01-02", "DATE"],
+        dotted: ["2024.01.02", "2024.03.04", "2024-01-02", "DATE"],
+        first: ["0001-01-01", "2024-03-04", "0001-01-01", "DATE"],
+        time: ["2024-01-02 10:00:00", "2024-03-04T11:30", "2024-01-02 10:00:00", "TIMESTAMP"],
+        zoned: ["2024-01-02 10:00:00+02", "2024-03-04 11:00:00Z", "2024-01-02 08:00:00", "TIMESTAMP"],
+        slashes: ["01/02/2024", "03/04/2024", "01/02/2024", "VARCHAR"],
+        dots: ["1.2.2024", "3.4.2024", "1.2.2024", "VARCHAR"],
+        dashes: ["01-02-2024", "03-04-2024", "01-02-2024", "VARCHAR"],
+        short: ["01/02/24", "03/04/24", "01/02/24", "VARCHAR"],
+        unsure: ["13/02/24", "03/04/24", "13/02/24", "VARCHAR"],
+        minutes: ["01/02/24 10:00", "03/04/24 10:00", "01/02/24 10:00", "VARCHAR"],
+        times: ["01/02/2024 10:00:00", "03/04/2024 11:00:00", "01/02/2024 10:00:00", "VARCHAR"],
+        noon: ["01/02/2024 10:00:00 AM", "03/04/2024 11:00:00 PM", "01/02/2024 10:00:00 AM", "VARCHAR"],
+        mixed: ["2024-01-02", "13/02/2024", "2024-01-02", "VARCHAR"],
+        years: ["13/02/2024", "14/02/24", "13/02/2024", "VARCHAR"],
+        european: ["01/02/2024", "13/02/2024", "2024-02-01", "DATE"],
+        american: ["01/02/2024", "02/13/2024", "2024-01-02", "DATE"],
+        german: ["1.2.2024", "13.2.2024", "2024-02-01", "DATE"],
+        century: ["13/02/24", "03/04/99", "2024-02-13", "DATE"],
+        day: ["13/02/2024 10:00:00", "01/02/2024 11:00:00", "2024-02-13 10:00:00", "TIMESTAMP"]
+      } as const
+      const files = Object.entries(columns).map(([name, [first, second]]) => [
+        `${name}.csv`,
+        `id,v\n1,${first}\n2,${second}\n3,\n`
+      ])
+      const { database } = yield* loaded(yield* folder(Object.fromEntries(files)))
+      for (const [name, [, , text, type]] of Object.entries(columns)) {
+        const rows = yield* database.run(`SELECT CAST(v AS VARCHAR), typeof(v) FROM ${name} ORDER BY id`)
+        assert.deepStrictEqual([name, rows[0], rows[2]?.[0]], [name, [text, type], null])
+      }
+    })
+  )
+
+  it.effect("has dates in each column for itself", () =>
+    Effect.gen(function* () {
+      const path = yield* folder({
+        "c.csv":
+          "late,sure,unsure,iso,time\n" +
+          "13/02/2024 10:00:00,13/02/2024,01/02/2024,2024-01-02,2024-01-02 10:00:00\n" +
+          "03/04/2024 10:00:00,03/04/2024,03/04/2024,2024-03-04,2024-03-04 10:00:00\n",
+        "j.json":
+          '[{"iso":"2024-01-02","time":"2024-01-02T10:00:00Z","unsure":"01-02-2024","late":"01-02-2024 10:00:00","zoned":"2024-01-02T10:00:00+02:00"}]'
+      })
+      const { database } = yield* loaded(path)
+      const csv = "sure, unsure, iso, time, late"
+      const json = "iso, time, unsure, late, zoned"
+      const texts = (names: string) => names.replaceAll(/\w+/g, "CAST($& AS VARCHAR)")
+      assert.deepStrictEqual((yield* database.run(`SELECT ${texts(csv)} FROM c`))[0], [
+        ...["2024-02-13", "01/02/2024", "2024-01-02", "2024-01-02 10:00:00", "2024-02-13 10:00:00"]
+      ])
+      assert.deepStrictEqual((yield* database.run(`SELECT ${texts(json)} FROM j`))[0], [
+        ...["2024-01-02", "2024-01-02 10:00:00", "01-02-2024", "01-02-2024 10:00:00", "2024-01-02 08:00:00"]
+      ])
+    })
+  )
+
   it.effect("may have JSON keys that differ only in case", () =>
     Effect.gen(function* () {
       const { database } = yield* loaded(yield* folder({ "keys.json": '[{"a":1,"A":2},{"A":3}]' }))

@@ -8,6 +8,9 @@
  *
  * A link in the folder is followed, wherever it leads: whoever fills the folder says what is in it, and no query can add one.
  *
+ * A column keeps its name. The measure that would have the same one has `_measure` behind it: in a file with a column `count`, the rows
+ * are counted by `count_measure`.
+ *
  * Numbers keep all their digits, except in JSON: there a column with a fraction, or with an integer beyond 64 bits, is of DOUBLEs,
  * with some 16 digits and sums that are not exact, as most readers of JSON take them. Text, CSV and Parquet keep the rest. Two JSON
  * keys that differ only in case are two columns, the second with a number (`a`, `a_1`); inside of an object they are refused.
@@ -339,6 +342,14 @@ const exploreOf = (table: string, name: string, columns: ReadonlyArray<Column>):
       timeframe
     }))
   }
+  /** A measure gives way to a column of its name, but has to be there. */
+  const measureName = (base: string): string => {
+    const isFree = (short: string) => !fields.has(`${name}.${short}`)
+    if (isFree(base)) return base
+    let short = `${base}_measure`
+    for (let number = 2; !isFree(short); number++) short = `${base}_measure_${number}`
+    return short
+  }
   // The columns first: where a generated name is also a column's, the column has it.
   for (const column of typed) {
     addDimension(
@@ -350,7 +361,7 @@ const exploreOf = (table: string, name: string, columns: ReadonlyArray<Column>):
     if (column.is !== "date" && column.is !== "time") continue
     for (const timeframe of timeframes) addDimension(column, timeframe)
   }
-  add("count", (info) => ({
+  add(measureName("count"), (info) => ({
     ...info,
     category: "measure",
     type: "number",
@@ -364,7 +375,7 @@ const exploreOf = (table: string, name: string, columns: ReadonlyArray<Column>):
   for (const { is, isDouble, name: column, sql } of typed) {
     if (is !== "number") continue
     for (const [prefix, aggregate] of aggregates) {
-      add(`${prefix}_${column}`, (info) => ({
+      add(measureName(`${prefix}_${column}`), (info) => ({
         ...info,
         category: "measure",
         type: "number",

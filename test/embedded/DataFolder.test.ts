@@ -85,7 +85,7 @@ describe("a data folder", () => {
         [
           ...["order_id:number", "gr_e:string", "when:time", "day:date", "flag:yesno", "amount:number", "count:number"],
           ...["when_date:date", "when_week:date", "when_month:date", "when_quarter:date", "when_year:number"],
-          ...["day_week:date", "day_month:date", "day_quarter:date", "day_year:number"],
+          ...["day_week:date", "day_month:date", "day_quarter:date", "day_year:number", "count_measure:number"],
           ...["order_id", "amount", "count"].flatMap((name) =>
             ["total", "average", "min", "max"].map((aggregate) => `${aggregate}_${name}:number`)
           )
@@ -178,6 +178,30 @@ describe("a file", () => {
         [...model.explores.values()].map(({ fields }) => fields.keys().next().value),
         ["numbered.column0", "quoted.name_full", "single.name_full"]
       )
+    })
+  )
+
+  it.effect("has every measure under another name where a column has the name already", () =>
+    Effect.gen(function* () {
+      const path = yield* folder({
+        "sales.csv": "count,total_price,min_price,min_price_measure,price\n7,1,2,3,10\n8,1,2,3,20\n"
+      })
+      const query = {
+        view: "sales",
+        fields: ["total_price", "count_measure", "total_price_measure", "min_price_measure_2", "total_count"].map(
+          (name) => `sales.${name}`
+        )
+      }
+      const rows = yield* json(query).pipe(Effect.provide(EmbeddedLooker.layer({ data: path })))
+      assert.deepStrictEqual(rows, [
+        {
+          "sales.total_price": 1,
+          "sales.count_measure": 2,
+          "sales.total_price_measure": 30,
+          "sales.min_price_measure_2": 10,
+          "sales.total_count": 15
+        }
+      ])
     })
   )
 

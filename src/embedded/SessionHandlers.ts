@@ -11,7 +11,7 @@ import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as Layer from "effect/Layer"
 import { Authorization, CurrentSession, LookerApi } from "../api/LookerApi.ts"
-import { Forbidden, Unauthorized } from "../LookerError.ts"
+import { Forbidden, NotFound, Unauthorized } from "../LookerError.ts"
 import { projected } from "./Projection.ts"
 import * as QueryCompiler from "./QueryCompiler.ts"
 import { Sessions } from "./Sessions.ts"
@@ -56,9 +56,12 @@ export const layerApiAuth: Layer.Layer<
         Effect.gen(function* () {
           // Credentials in the query are the old way, which Looker drops at the end of 2026.
           const search = yield* HttpServerRequest.ParsedSearchParams
-          const form = /^application\/x-www-form-urlencoded/i.test(request.headers["content-type"] ?? "")
-            ? UrlParams.toRecord(yield* Effect.orDie(request.urlParamsBody))
-            : {}
+          const isForm = /^application\/x-www-form-urlencoded/i.test(request.headers["content-type"] ?? "")
+          if (!isForm && search.client_id === undefined) {
+            const message = "Not found: send client_id and client_secret as a form (application/x-www-form-urlencoded)."
+            return yield* new NotFound({ message })
+          }
+          const form = isForm ? UrlParams.toRecord(yield* Effect.orDie(request.urlParamsBody)) : {}
           const parameter = (name: string) => String(form[name] ?? search[name] ?? "")
           const user = yield* users.withCredentials(parameter("client_id"), parameter("client_secret"))
           return yield* sessions.open(user.id)

@@ -41,6 +41,16 @@ for (const [where, looker] of [
       })
     )
 
+    it.effect("says that credentials are sent as a form, where there is none", () =>
+      Effect.gen(function* () {
+        for (const sent of [{ json: { client_id: "embedded", client_secret: "embedded" } }, {}]) {
+          const { json, status } = yield* call("POST", "/login", sent)
+          assert.strictEqual(status, 404)
+          assert.include(json.message, "send client_id and client_secret as a form (application/x-www-form-urlencoded)")
+        }
+      })
+    )
+
     it.effect("ends the current token at logout, and only this one", () =>
       Effect.gen(function* () {
         const [kept, ended] = [yield* login, yield* login]

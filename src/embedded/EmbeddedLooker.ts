@@ -246,13 +246,13 @@ const layerStores = Effect.fnUntraced(function* (
       const users = options.users ?? [onlyUser(options)]
       const refusal = Users.invalid(users, [...models.keys()])
       if (refusal !== undefined) return yield* refusal
-      return Layer.merge(QueryStore.layer(models, settings), Users.layer(users))
+      const faults = Faults.layer(options.faults ?? [], models)
+      return Layer.mergeAll(QueryStore.layer(models, settings), Users.layer(users), faults)
     })
   )
-  return Layer.mergeAll(queries, TaskStore.layer(settings), Sessions.layer(settings)).pipe(
-    Layer.provideMerge(
-      Layer.merge(DuckDb.layer({ memoryLimit: options.memoryLimit }), Faults.layer(options.faults ?? []))
-    )
+  return Layer.merge(TaskStore.layer(settings), Sessions.layer(settings)).pipe(
+    Layer.provideMerge(queries),
+    Layer.provideMerge(DuckDb.layer({ memoryLimit: options.memoryLimit }))
   )
 }, Layer.unwrap)
 

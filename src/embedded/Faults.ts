@@ -15,6 +15,8 @@ import { LookerApi } from "../api/LookerApi.ts"
 import type { Query } from "../domain/Query.ts"
 import { EmbeddedError } from "./EmbeddedError.ts"
 import type { Fault, RequestFault, TaskFault } from "./Fault.ts"
+import type { Model } from "./Model.ts"
+import { suggest } from "./Suggestion.ts"
 
 /**
  * An endpoint by the name of Looker's operation: `create_query_task`, `query_task_multi_results`, …
@@ -131,8 +133,21 @@ const asked = (on: OnRequest | undefined): ReadonlyArray<string> | undefined =>
 
 const isWhole = (value: number) => Number.isInteger(value) && value > 0
 
+type Models = ReadonlyMap<string, Model>
+
+/** The model or the explore that a rule names and that there is not: it would wait for its query for ever. */
+const nowhere = (models: Models, { model, view }: Partial<Query>): string | undefined => {
+  if (typeof model === "string" && !models.has(model)) {
+    return `there is no model ${JSON.stringify(model)}. ${suggest(model, [...models.keys()])}`
+  }
+  if (typeof view !== "string") return undefined
+  const named = [...models.values()].filter(({ name }) => typeof model !== "string" || name === model)
+  const explores = new Set(named.flatMap((known) => [...known.explores.keys()]))
+  return explores.has(view) ? undefined : `there is no explore ${JSON.stringify(view)}. ${suggest(view, [...explores])}`
+}
+
 /** Why a rule cannot be, if it cannot. */
-const refusal = (index: number, { fault, on }: Rule): EmbeddedError | undefined => {
+const refusal = (models: Models, index: number, { fault, on }: Rule): EmbeddedError | undefined => {
   const refuse = (message: string) => new EmbeddedError({ message: `faults[${index}] (${fault._tag}): ${message}` })
   for (const key of ["nth", "every", "times"] as const) {
     const value = on?.[key]
@@ -143,6 +158,8 @@ const refusal = (index: number, { fault, on }: Rule): EmbeddedError | undefined 
     return refuse("a task is struck whatever endpoint it is asked about at: leave out on.endpoint")
   }
   const known = endpoints()
+  const absent = typeof on?.query === "object" ? nowhere(models, on.query) : undefined
+  if (absent !== undefined) return refuse(absent)
   const unknown = named?.find((name) => !known.includes(name))
   if (unknown !== undefined) return refuse(`there is no endpoint ${unknown}, only ${known.join(", ")}`)
   switch (fault._tag) {
@@ -188,13 +205,14 @@ const strikes = (counted: Counted): boolean => {
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* (
-  script: ReadonlyArray<Rule>
+  script: ReadonlyArray<Rule>,
+  models: Models
 ): Effect.fn.Return<Faults["Service"], EmbeddedError> {
   let rules: ReadonlyArray<Counted> = []
 
   const add = Effect.fnUntraced(function* (...added: ReadonlyArray<Rule>) {
     for (const [index, rule] of added.entries()) {
-      const refused = refusal(index, rule)
+      const refused = refusal(models, index, rule)
       if (refused !== undefined) return yield* refused
     }
     rules = [...rules, ...added.map((rule) => ({ rule, seen: 0, struck: 0 }))]
@@ -232,5 +250,5 @@ export const make = Effect.fnUntraced(function* (
  * @category layers
  * @since 0.1.0
  */
-export const layer = (script: ReadonlyArray<Rule>): Layer.Layer<Faults, EmbeddedError> =>
-  Layer.effect(Faults, make(script))
+export const layer = (script: ReadonlyArray<Rule>, models: Models): Layer.Layer<Faults, EmbeddedError> =>
+  Layer.effect(Faults, make(script, models))

@@ -509,6 +509,14 @@ describe("a rule", () => {
       told: "there is no endpoint qery, only login"
     },
     { rule: { on: { endpoint: "query" } as object, fault: Fault.killed }, told: "leave out on.endpoint" },
+    {
+      rule: { on: { query: { view: "oders" } }, fault: Fault.killed },
+      told: 'faults[0] (Killed): there is no explore "oders". Did you mean orders?'
+    },
+    {
+      rule: { on: { query: { model: "embeded", view: "orders" } }, fault: Fault.resetBefore },
+      told: 'there is no model "embeded". Did you mean embedded?'
+    },
     { rule: { fault: Fault.truncated({ fraction: 2 }) }, told: "fraction from 0 to 1" },
     { rule: { fault: Fault.transientExpired({ polls: 0 }) }, told: "polls is 0" },
     { rule: { fault: Fault.transientExpired({ polls: 1, for: 1 }) }, told: "for and polls exclude each other" }

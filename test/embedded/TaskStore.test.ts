@@ -31,13 +31,13 @@ const stores = (options: Partial<TaskStore.Options> = {}, rules: ReadonlyArray<F
       const database = yield* DuckDb
       const models = yield* DataFolder.load(database, { embedded: path })
       const users = Users.layer([{ id: "1", clientId: "a", clientSecret: "b", permissions: ["administer"] }])
-      return Layer.mergeAll(
-        QueryStore.layer(models, { now: undefined }),
-        TaskStore.layer({ ...defaults, ...options }),
-        users
+      return TaskStore.layer({ ...defaults, ...options }).pipe(
+        Layer.provideMerge(
+          Layer.mergeAll(QueryStore.layer(models, { now: undefined }), Faults.layer(rules, models), users)
+        )
       )
     })
-  ).pipe(Layer.provideMerge(Layer.merge(layerDuckDb({}), Faults.layer(rules))))
+  ).pipe(Layer.provideMerge(layerDuckDb({})))
 
 interface Asked {
   readonly deferred?: boolean

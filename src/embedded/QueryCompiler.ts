@@ -254,11 +254,18 @@ export const compile = (
     for (const message of dynamic.errors) errors.push(detail("dynamic_fields", "invalid", message))
     const explore = { ...modelled, fields: new Map([...modelled.fields, ...dynamic.fields]) }
 
+    /** In Looker itself, an explore may have the fields of several views. */
+    const known = (name: string): string => {
+      const view = name.slice(0, Math.max(0, name.indexOf(".")))
+      return view !== query.view && model.explores.has(view)
+        ? `${view} is another explore: an explore of the embedded Looker is one file, and there are no joins.`
+        : closeTo(name, [...explore.fields.keys()], errors.length)
+    }
+
     const find = (name: string, where: string): Field | undefined => {
       const field = explore.fields.get(name)
       if (field === undefined) {
-        const known = closeTo(name, [...explore.fields.keys()], errors.length)
-        errors.push(detail(where, "not_found", `Unknown field ${JSON.stringify(name)}. ${known}`))
+        errors.push(detail(where, "not_found", `Unknown field ${JSON.stringify(name)}. ${known(name)}`))
       }
       return field
     }
@@ -316,10 +323,7 @@ export const compile = (
         ? undefined
         : expression(custom, (name) => {
             const field = explore.fields.get(name)
-            if (field === undefined) {
-              const known = closeTo(name, [...explore.fields.keys()], errors.length)
-              return Result.fail(`unknown field ${JSON.stringify(name)}. ${known}`)
-            }
+            if (field === undefined) return Result.fail(`unknown field ${JSON.stringify(name)}. ${known(name)}`)
             return field.category === "dimension" ? Result.succeed(field) : Result.fail(`${name} is no dimension`)
           })
     if (read !== undefined && Result.isFailure(read)) {

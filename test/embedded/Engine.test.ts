@@ -1175,6 +1175,14 @@ describe("several models", () => {
           json: { model: "first", view: "u", fields: ["u.count"] }
         })
         assert.deepStrictEqual([wrong.status, wrong.json.errors[0].field], [422, "view"])
+        const joined = yield* call("POST", "/queries", {
+          token,
+          json: { model: "second", view: "t", fields: ["t.count", "u.count"] }
+        })
+        assert.strictEqual(
+          joined.json.errors[0].message,
+          'Unknown field "u.count". u is another explore: an explore of the embedded Looker is one file, and there are no joins.'
+        )
       }).pipe(Effect.provide(EmbeddedLooker.layer({ data, model: "first", models: { second: other } })))
       const twice = EmbeddedLooker.layer({ data, models: { embedded: other } })
       assert.include(String(yield* Effect.flip(Effect.scoped(Effect.provide(login, twice)))), "two models embedded")

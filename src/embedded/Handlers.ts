@@ -154,12 +154,14 @@ const entry = (user: User, id: string, task: Task | undefined): Stream.Stream<st
       Stream.concat(Stream.make("}"))
     )
   switch (state.status) {
-    case "complete": {
-      const unfit = ResultBody.unfit(format, state.result)
-      return unfit === undefined
-        ? wrap(statusOf(task), ResultBody.data(task, format, state, options))
-        : wrap("error", Stream.make(JSON.stringify(unfit)))
-    }
+    case "complete":
+      return Stream.unwrap(
+        Effect.map(ResultBody.unfit(format, state.result), (unfit) =>
+          unfit === undefined
+            ? wrap(statusOf(task), ResultBody.data(task, format, state, options))
+            : wrap("error", Stream.make(JSON.stringify(unfit)))
+        )
+      )
     case "error":
       return wrap("error", Stream.make(ResultBody.failure(task, format, state, state.error, options)))
     case "expired":
@@ -283,7 +285,7 @@ export const layerQuery = (
               case "running":
                 return notFinished
               case "complete": {
-                const unfit = ResultBody.unfit(format, state.result)
+                const unfit = yield* ResultBody.unfit(format, state.result)
                 if (unfit !== undefined) return yield* new BadRequest({ message: unfit })
                 return yield* respond(
                   ResultBody.stream(task, format, state, reading),

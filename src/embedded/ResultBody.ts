@@ -86,8 +86,8 @@ export interface Complete extends ResultJson.Ended {
  * @category guards
  * @since 0.1.0
  */
-export const unfit = (format: Format, result: ResultSet): string | undefined =>
-  format === "xlsx" ? ResultXlsx.tooLarge(result) : undefined
+export const unfit = (format: Format, result: ResultSet): Effect.Effect<string | undefined> =>
+  format === "xlsx" ? ResultXlsx.unfit(result) : Effect.undefined
 
 type Body<A> = Stream.Stream<A, DatabaseError, DuckDb>
 

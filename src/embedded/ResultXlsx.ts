@@ -6,7 +6,7 @@
 import { constants, crc32, deflateRaw } from "node:zlib"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Zip, ZipDeflate, type ZipInputFile } from "fflate"
+import type { ZipInputFile } from "fflate"
 import { DatabaseError, type DuckDb } from "./DuckDb.ts"
 import type { Column, ResultSet } from "./ResultSet.ts"
 import { concat, type Encode, headers, pages, plain, type RowSql, rendered, replaced, rowSql } from "./ResultText.ts"
@@ -19,13 +19,26 @@ const mostColumns = 16_384
 /** What a zip without ZIP64 can say of the size of a file. */
 const mostBytes = 0xffff_ffff
 
+/** Loaded with the first workbook: nobody needs the package who asks for no xlsx. */
+const fflate = Effect.tryPromise({
+  try: () => import("fflate"),
+  catch: () => new DatabaseError({ message: "xlsx needs the package fflate: npm install fflate", line: undefined })
+})
+
 /**
  * Why a result is no workbook.
  *
  * @category guards
  * @since 0.1.0
  */
-export const tooLarge = (result: ResultSet): string | undefined => {
+export const unfit = (result: ResultSet): Effect.Effect<string | undefined> => {
+  const why = tooLarge(result)
+  return why === undefined
+    ? Effect.match(fflate, { onSuccess: () => undefined, onFailure: ({ message }) => message })
+    : Effect.succeed(why)
+}
+
+const tooLarge = (result: ResultSet): string | undefined => {
   const { columns, rows, totals } = result
   const lines = headers(result).length + rows.rowCount + (totals?.rowCount ?? 0)
   const over = (count: number, noun: string, most: number) =>
@@ -162,47 +175,49 @@ const deflate = (bytes: Uint8Array, flush: number): Effect.Effect<Uint8Array<Arr
  * @since 0.1.0
  */
 export const stream = (result: ResultSet, isFormatted: boolean): Stream.Stream<Uint8Array, DatabaseError, DuckDb> =>
-  Stream.suspend(() => {
-    let written: Array<Uint8Array> = []
-    const taken = (write: () => void): ReadonlyArray<Uint8Array> => {
-      written = []
-      write()
-      return written
-    }
-    const zip = new Zip((error, bytes) => {
-      if (error !== null) throw error
-      written.push(bytes)
-    })
-    // A time without a zone, or the same result would have other bytes in another place and at another time.
-    const mtime = "1980-01-01T00:00:00"
-    const encoder = new TextEncoder()
-    const file: ZipInputFile = { filename: sheetPath, mtime, compression: 8, crc: 0, size: 0 }
-    const add = Effect.fnUntraced(function* (text: string, isLast: boolean) {
-      const bytes = encoder.encode(text)
-      const deflated = yield* deflate(bytes, isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH)
-      file.crc = crc32(bytes, file.crc)
-      file.size += bytes.length
-      if (file.size > mostBytes) {
-        const message = "The sheet has more than 4 GB, which no xlsx can have: set a limit, or ask for csv."
-        return yield* new DatabaseError({ message, line: undefined })
+  Stream.unwrap(
+    Effect.map(fflate, ({ Zip, ZipDeflate }) => {
+      let written: Array<Uint8Array> = []
+      const taken = (write: () => void): ReadonlyArray<Uint8Array> => {
+        written = []
+        write()
+        return written
       }
-      return taken(() => file.ondata?.(null, deflated, isLast))
-    })
-    const begin = Stream.sync(() =>
-      taken(() => {
-        for (const [path, text] of parts) {
-          const part = new ZipDeflate(path)
-          part.mtime = mtime
-          zip.add(part)
-          part.push(encoder.encode(text), true)
-        }
-        zip.add(file)
+      const zip = new Zip((error, bytes) => {
+        if (error !== null) throw error
+        written.push(bytes)
       })
-    )
-    const end = Effect.map(add("", true), (last) => [...last, ...taken(() => zip.end())])
-    return begin.pipe(
-      Stream.concat(Stream.mapEffect(sheet(result, isFormatted), (text) => add(text, false))),
-      Stream.concat(Stream.fromEffect(end)),
-      Stream.flattenIterable
-    )
-  })
+      // A time without a zone, or the same result would have other bytes in another place and at another time.
+      const mtime = "1980-01-01T00:00:00"
+      const encoder = new TextEncoder()
+      const file: ZipInputFile = { filename: sheetPath, mtime, compression: 8, crc: 0, size: 0 }
+      const add = Effect.fnUntraced(function* (text: string, isLast: boolean) {
+        const bytes = encoder.encode(text)
+        const deflated = yield* deflate(bytes, isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH)
+        file.crc = crc32(bytes, file.crc)
+        file.size += bytes.length
+        if (file.size > mostBytes) {
+          const message = "The sheet has more than 4 GB, which no xlsx can have: set a limit, or ask for csv."
+          return yield* new DatabaseError({ message, line: undefined })
+        }
+        return taken(() => file.ondata?.(null, deflated, isLast))
+      })
+      const begin = Stream.sync(() =>
+        taken(() => {
+          for (const [path, text] of parts) {
+            const part = new ZipDeflate(path)
+            part.mtime = mtime
+            zip.add(part)
+            part.push(encoder.encode(text), true)
+          }
+          zip.add(file)
+        })
+      )
+      const end = Effect.map(add("", true), (last) => [...last, ...taken(() => zip.end())])
+      return begin.pipe(
+        Stream.concat(Stream.mapEffect(sheet(result, isFormatted), (text) => add(text, false))),
+        Stream.concat(Stream.fromEffect(end)),
+        Stream.flattenIterable
+      )
+    })
+  )

@@ -1,7 +1,9 @@
 /**
  * Every format through the whole server, and those that our client reads through the whole client.
  */
-import { assert, layer } from "@effect/vitest"
+import { execFileSync } from "node:child_process"
+import { join } from "node:path"
+import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Looker, LookerError, QueryRunner, type ResultRows } from "effect-looker"
 import { EmbeddedLooker } from "effect-looker/embedded"
@@ -215,6 +217,62 @@ layer(both, { excludeTestServices: true })("the formats", (it) => {
         assert.deepStrictEqual([refused.status, refused.json.errors[0].field], [422, "result_format"])
         if (format !== "png") assert.include(refused.json.message, Object.keys(formats).join(", "))
       }
+    })
+  )
+})
+
+describe("a server without the package fflate", () => {
+  it.live("has every format but xlsx, and says what xlsx needs", () =>
+    Effect.gen(function* () {
+      const hook = `
+        import { registerHooks } from "node:module"
+        registerHooks({
+          resolve: (name, context, next) => {
+            if (name === "fflate") throw Object.assign(new Error("no fflate"), { code: "ERR_MODULE_NOT_FOUND" })
+            return next(name, context)
+          }
+        })`
+      const main = `
+        import * as Effect from "effect/Effect"
+        import * as EmbeddedLooker from "${join(import.meta.dirname, "../../src/embedded/EmbeddedLooker.ts")}"
+        const run = Effect.gen(function* () {
+          const { baseUrl } = yield* EmbeddedLooker.EmbeddedServer
+          yield* Effect.promise(async () => {
+            const get = (path, options) => fetch(baseUrl + "/api/4.0" + path, options)
+            const body = new URLSearchParams({ client_id: "embedded", client_secret: "embedded" })
+            const { access_token } = await (await get("/login", { method: "POST", body })).json()
+            const headers = { authorization: "token " + access_token, "content-type": "application/json" }
+            const post = async (path, json) =>
+              (await get(path, { method: "POST", headers, body: JSON.stringify(json) })).json()
+            const { id } = await post("/queries", { model: "embedded", view: "sales", fields: ["sales.count"] })
+            for (const result_format of ["csv", "xlsx"]) {
+              const task = await post("/query_tasks", { query_id: id, result_format })
+              let answer
+              do answer = await get("/query_tasks/" + task.id + "/results", { headers })
+              while (answer.status === 202 || answer.status === 204)
+              const many = await (await get("/query_tasks/multi_results?query_task_ids=" + task.id, { headers })).json()
+              console.log(answer.status, await answer.text(), JSON.stringify(many[task.id].data))
+            }
+          })
+        })
+        await Effect.runPromise(run.pipe(Effect.provide(EmbeddedLooker.layerServer({ data: process.argv[1] }))))`
+      const data = yield* folder(files)
+      const output = yield* Effect.sync(() =>
+        execFileSync(
+          process.execPath,
+          [
+            "--conditions=effect-looker-source",
+            `--import=data:text/javascript,${encodeURIComponent(hook)}`,
+            "--input-type=module",
+            ...["-e", main, data]
+          ],
+          { cwd: join(import.meta.dirname, "../.."), timeout: 20_000, encoding: "utf8" }
+        )
+      )
+      const [csv, xlsx] = output.trim().split(/\n(?=\d+ )/)
+      assert.match(csv ?? "", /^200 Sales Count\s+5\s/)
+      assert.strictEqual(xlsx?.match(/xlsx needs the package fflate: npm install fflate/g)?.length, 2, output)
+      assert.match(xlsx ?? "", /^400 /)
     })
   )
 })

@@ -1,5 +1,6 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -320,14 +321,106 @@ layer(filtered)("FilterExpression", (it) => {
       }),
     { arbitrary: { runs: 300 } }
   )
+
+  /** What wildcards mean, one character after the other. */
+  const matches = (text: ReadonlyArray<string>, pattern: ReadonlyArray<string>): boolean => {
+    const [first, ...rest] = pattern
+    if (first === undefined) return text.length === 0
+    if (first === "%") return matches(text, rest) || (text.length > 0 && matches(text.slice(1), pattern))
+    const [char, ...others] = text
+    return char !== undefined && (first === "_" || first === char || first === `^${char}`) && matches(others, rest)
+  }
+  const characters = [
+    "a",
+    "b",
+    "\\",
+    ".",
+    "*",
+    "+",
+    "?",
+    "[",
+    "]",
+    "(",
+    ")",
+    "{",
+    "}",
+    "|",
+    "$",
+    "/",
+    "\n",
+    "é",
+    "😀",
+    "'"
+  ]
+  const special = ["%", "_", "^", '"', ","]
+
+  it.effect.prop(
+    "finds with wildcards what matches character by character",
+    [
+      Schema.Array(Schema.Literals([...characters, ...special])),
+      Schema.Array(
+        Schema.Union([
+          Schema.Literals(["a", "b", "%", "%", "_"]),
+          Schema.Literals([...characters, ...special.map((char) => `^${char}`)])
+        ])
+      )
+    ],
+    ([text, pieces]) =>
+      Effect.gen(function* () {
+        const { ids } = yield* Filtered
+        const pattern = [
+          "%",
+          ...pieces.filter((piece, at) => piece !== "\\" || !/^[\^%_]/.test(pieces[at + 1] ?? "")),
+          "%"
+        ]
+        for (const [written, expected] of [
+          [pattern, matches(text, pattern)],
+          [pattern.slice(1), matches(text, pattern.slice(1))],
+          // The text itself, with each of its letters as a wildcard.
+          [["%", ...text.map((char) => (/\w/.test(char) ? "_" : `^${char}`))], true]
+        ] as const) {
+          if (!written.includes("%") || written.join("").startsWith(" ")) continue
+          const literal = `'${text.join("").replaceAll("'", "''")}'`
+          const condition = yield* Effect.fromResult(
+            FilterExpression.toSql("string", literal, written.join(""), context)
+          )
+          assert.strictEqual((yield* ids(`(${condition}) AND id = 0`)).length === 1, expected, written.join(""))
+          const negative = yield* Effect.fromResult(
+            FilterExpression.toSql("string", literal, `-${written.join("")}`, context)
+          )
+          assert.strictEqual((yield* ids(`(${negative}) AND id = 0`)).length === 0, expected, `-${written.join("")}`)
+        }
+      }),
+    { arbitrary: { runs: 200 } }
+  )
 })
 
 describe("FilterExpression", () => {
+  it.live("searches a long text for many wildcards in a time that grows with the text", () =>
+    Effect.gen(function* () {
+      const { ids } = yield* Filtered
+      const slow = [
+        "%a%a%a%a%a%a%a%a%a%b%a",
+        "%a_%a_%a_%a_%a_%a_%a_%a_%a_b%",
+        "%a%a%a%a%a^_%a%a%a%b%a",
+        "-%a%a%a%_%a%a%a%a%b%a",
+        `%a${"_".repeat(30)}%b%a${"_".repeat(30)}%`
+      ]
+      for (const expression of slow) {
+        const condition = yield* Effect.fromResult(FilterExpression.toSql("string", "long", expression, context))
+        const [took] = yield* Effect.timed(
+          ids(`id = 0 AND (SELECT ${condition} FROM (SELECT repeat('a', 10000) AS long))`)
+        )
+        assert.isBelow(Duration.toMillis(took), 1000, expression)
+      }
+    }).pipe(Effect.provide(filtered))
+  )
+
   it("asks for the values of a list at once, which thousands of them need", () => {
     const sql = (type: FieldType, expression: string) =>
       Result.getOrThrow(FilterExpression.toSql(type, columns[type], expression, context))
     assert.strictEqual(sql("number", "1, 2, >9"), "(n IN (1, 2) OR (n > 9))")
-    assert.strictEqual(sql("string", "-a,-b,c%"), "s LIKE 'c%' ESCAPE '\\' AND (s NOT IN ('a', 'b') OR s IS NULL)")
+    assert.strictEqual(sql("string", "-a,-b,c%"), "s LIKE 'c%' AND (s NOT IN ('a', 'b') OR s IS NULL)")
   })
 
   it("reads a text of nothing but spaces in a time that grows with it", () => {

@@ -68,10 +68,21 @@ const isWildcard = (piece: Piece): piece is "%" | "_" => piece === "%" || piece 
 const plainText = (pieces: ReadonlyArray<Piece>): string =>
   pieces.map((piece) => (isWildcard(piece) ? piece : piece.char)).join("")
 
-const likePattern = (pieces: ReadonlyArray<Piece>): string =>
-  pieces
-    .map((piece) => (isWildcard(piece) ? piece : /[%_\\]/.test(piece.char) ? `\\${piece.char}` : piece.char))
-    .join("")
+/**
+ * LIKE where `%` is all that is special in the pattern: with `_` or ESCAPE, DuckDB tries every split of the text, which for a handful of
+ * wildcards takes for ever, and does not let itself be interrupted. Its regular expressions take a time that grows with the text.
+ */
+const matchSql = (column: string, pieces: ReadonlyArray<Piece>): string => {
+  if (pieces.every((piece) => piece === "%" || (piece !== "_" && !/[%_]/.test(piece.char)))) {
+    return `${column} LIKE ${literal(plainText(pieces))}`
+  }
+  const pattern = pieces.map((piece) => {
+    if (isWildcard(piece)) return piece === "%" ? ".*" : "."
+    return piece.char.replace(/[\\^$.*+?()[\]{}|]/, "\\$&")
+  })
+  // With "s" a wildcard may be the end of a line.
+  return `regexp_full_match(${column}, ${literal(pattern.join(""))}, 's')`
+}
 
 const stringTerm = (column: string, { negative, pieces, verbatim }: StringTerm): Term => {
   const text = plainText(pieces)
@@ -86,8 +97,8 @@ const stringTerm = (column: string, { negative, pieces, verbatim }: StringTerm):
     return negative ? equalsNot(column, literal(text)) : equals(column, literal(text))
   }
   if (pieces.every((piece) => piece === "%")) return negative ? { sql: "FALSE", negative } : is("TRUE")
-  const pattern = `LIKE ${literal(likePattern(pieces))} ESCAPE '\\'`
-  return negative ? isNot(column, `${column} NOT ${pattern}`) : is(`${column} ${pattern}`)
+  const match = matchSql(column, pieces)
+  return negative ? isNot(column, `NOT ${match}`) : is(match)
 }
 
 export const stringCondition = (column: string, expression: string): Condition =>

@@ -169,6 +169,8 @@ const ended: ReadonlySet<string> = new Set(["QueryFailed", "QueryKilled", "Resul
 /** Looker's default for one user (documentation, "Admin settings – Queries"). */
 const defaultConcurrency = 15
 
+type CreatedQuery = Query.Query & { readonly id: string }
+
 /** Queries whose ids are remembered. */
 const queriesKept = 1000
 
@@ -181,7 +183,7 @@ export const make = Effect.gen(function* () {
   const tasks = yield* QueryTasks
   const poller = yield* QueryTaskPoller
   const policy = yield* LookerPolicy
-  const created = new Map<string, Effect.Effect<Query.Query & { readonly id: string }, LookerError.CreateError>>()
+  const created = new Map<string, Effect.Effect<CreatedQuery, LookerError.CreateError>>()
 
   const createWithId = (input: Query.QueryInput) =>
     Effect.flatMap(queries.createQuery(input), ({ id, ...query }) =>
@@ -214,6 +216,13 @@ export const make = Effect.gen(function* () {
     return yield* query
   })
 
+  /** Looker may have lost a query whose id was remembered: it is created once more. */
+  const createQueryAnew = (input: Query.QueryInput) =>
+    Effect.andThen(
+      Effect.sync(() => created.delete(canonical(Query.toInput(input)))),
+      createQuery(input)
+    )
+
   const kill = (taskId: string): Effect.Effect<void> =>
     tasks.killQuery(taskId).pipe(Effect.timeout(policy.cleanupTimeout), Effect.ignore)
 
@@ -222,19 +231,29 @@ export const make = Effect.gen(function* () {
    * A request that has not left yet is not waited for.
    */
   const start = (
-    queryId: string,
+    input: Query.QueryInput,
+    query: CreatedQuery,
     options: Pick<RunOptions<unknown>, "format" | "params">,
     restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
   ) =>
     Effect.gen(function* () {
       const departure: Departure = { underWay: false }
-      const fiber = yield* tasks
-        // The whole answer would hold the query again, and the id is all that is wanted.
-        .createQueryTask(
-          { query_id: queryId, result_format: options.format ?? "json" },
-          { ...options.params, fields: "id" }
-        )
-        .pipe(Effect.provideService(CurrentDeparture, departure), restore, Effect.forkDetach)
+      const create = (query: CreatedQuery) =>
+        tasks
+          // The whole answer would hold the query again, and the id is all that is wanted.
+          .createQueryTask(
+            { query_id: query.id, result_format: options.format ?? "json" },
+            { ...options.params, fields: "id" }
+          )
+          .pipe(
+            Effect.map(({ id }) => ({ id, query })),
+            Effect.provideService(CurrentDeparture, departure)
+          )
+      const fiber = yield* create(query).pipe(
+        Effect.catchTag("NotFound", () => Effect.flatMap(createQueryAnew(input), create)),
+        restore,
+        Effect.forkDetach
+      )
       return yield* restore(Fiber.join(fiber)).pipe(
         Effect.onInterrupt(() =>
           Effect.gen(function* () {
@@ -272,20 +291,23 @@ export const make = Effect.gen(function* () {
 
   /** Runs a query to the end of its task. The task does not outlive a wait that fails or is interrupted. */
   const finish = <Row>(
-    queryId: string,
+    input: Query.QueryInput,
     options: RunOptions<Row>,
     statusOnly: boolean
-  ): Effect.Effect<Finished, LookerError.CreateError | WaitError> => {
+  ): Effect.Effect<Finished & { readonly query: CreatedQuery }, RunError> => {
     const once = Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(start(queryId, options, restore), ({ id }) =>
-        restore(waitFor(id, options, statusOnly)).pipe(
+      Effect.gen(function* () {
+        const created = yield* restore(createQuery(input))
+        const { id, query } = yield* start(input, created, options, restore)
+        const finished = yield* restore(waitFor(id, options, statusOnly)).pipe(
           Effect.onExit((exit) => {
             if (Exit.isSuccess(exit)) return Effect.void
             const error = Exit.findErrorOption(exit)
             return Option.isSome(error) && ended.has(error.value._tag) ? Effect.void : kill(id)
           })
         )
-      )
+        return { ...finished, query }
+      })
     )
     return policy.recreateExpired === 0
       ? once
@@ -306,9 +328,8 @@ export const make = Effect.gen(function* () {
     options: RunOptions<Row>
   ): Effect.fn.Return<QueryResult<Row>, RunError> {
     const format = options.format ?? "json"
-    const query = yield* createQuery(input)
-    const finished = yield* finish(query.id, options, false)
-    const { taskId } = finished
+    const finished = yield* finish(input, options, false)
+    const { query, taskId } = finished
     const data = ResultRows.isResult(format, finished.data)
       ? finished.data
       : yield* ResultRows.parse(format, yield* Effect.flatMap(results(taskId), (body) => body.text), taskId)
@@ -382,8 +403,7 @@ export const make = Effect.gen(function* () {
     const format = options.format ?? "json"
     const { row } = options
     return Effect.gen(function* () {
-      const query = yield* createQuery(input)
-      const { taskId } = yield* finish(query.id, options, true).pipe(
+      const { taskId } = yield* finish(input, options, true).pipe(
         Effect.catchTag("QueryFailed", (failure) => explain(format, failure))
       )
       const body = yield* results(taskId)

@@ -279,9 +279,20 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
       arrivals.openUnsafe()
     }
 
+    /** Whether one of several tasks may be the reason: an id that is refused, or an answer that stays unreadable. */
+    const mayBeOneOf = (entries: ReadonlyArray<Entry>, error: LookerError.ReadError): boolean => {
+      if (entries.length === 1) return false
+      if (error._tag === "NotFound" || error._tag === "BadRequest") return true
+      const now = elapsedMillis(clock)
+      return (
+        error._tag === "UnexpectedResponse" &&
+        entries.some(({ puzzlingSince }) => puzzlingSince !== undefined && now - puzzlingSince >= graceMillis / 2)
+      )
+    }
+
     /** A request failed after its retries. What time may heal is puzzling; the rest ends the waiting. */
     const failed = (entries: ReadonlyArray<Entry>, error: LookerError.ReadError) => {
-      if (entries.length > 1 && (error._tag === "NotFound" || error._tag === "BadRequest")) {
+      if (mayBeOneOf(entries, error)) {
         split(entries)
         return
       }

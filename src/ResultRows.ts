@@ -234,10 +234,11 @@ const biRows = (data: unknown): ReadonlyArray<Row> | undefined => {
 
 const plainRow = (row: Row): Row => Object.fromEntries(Object.entries(row).map(([field, cell]) => [field, plain(cell)]))
 
-/** The value of a cell. A pivoted field has a cell for each pivot key. */
+/** The value of a cell. A pivoted field has a cell for each pivot key, and `value` may be such a key. */
 const plain = (cell: unknown): unknown => {
   if (!Predicate.isObject(cell)) return cell
-  return "value" in cell ? cell.value : plainRow(cell as Row)
+  const isCell = "value" in cell && !(Predicate.isObject(cell.value) && "value" in cell.value)
+  return isCell ? cell.value : plainRow(cell as Row)
 }
 
 /** Keys for the labels of a header; a label that is taken gets a number: `Total (2)`. */

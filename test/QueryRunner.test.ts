@@ -247,6 +247,59 @@ describe("QueryRunner.run", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("starts nothing when it is interrupted while a login is on its way", () => {
+    let logins = 0
+    const stub = StubLooker.inProcess(
+      StubLooker.withLogin(({ method, path }) => {
+        if (path === "/api/4.0/login") {
+          // The token is used up by the first run, and the next one takes its time.
+          const answer = { json: { access_token: `token-${++logins}`, token_type: "Bearer", expires_in: 2 } }
+          return logins === 1 ? answer : Effect.delay(Effect.succeed(answer), "3 seconds")
+        }
+        if (path === "/api/4.0/queries") return { json: { id: "7", ...query } }
+        if (`${method} ${path}` === "POST /api/4.0/query_tasks") return { json: { id: "t1" } }
+        return path === "/api/4.0/query_tasks/multi_results"
+          ? { json: { t1: { status: "complete", data: [] } } }
+          : undefined
+      })
+    )
+    const started = () =>
+      stub.received.filter(({ method, path }) => `${method} ${path}` === "POST /api/4.0/query_tasks")
+    return Effect.gen(function* () {
+      yield* runOut(run())
+      yield* pass("5 seconds")
+      const second = yield* Effect.forkChild(run())
+      yield* pass("1 second")
+      const { millis } = yield* timed(Fiber.interrupt(second))
+      assert.isAtMost(millis, 200)
+      yield* pass("10 seconds")
+      assert.strictEqual(started().length, 1)
+    }).pipe(Effect.provide(looker(stub.layer)))
+  })
+
+  it.effect("creates a query once more when Looker has lost the one whose id was remembered", () => {
+    let restarted = false
+    const stub = StubLooker.inProcess(
+      StubLooker.withLogin(({ body, method, path }) => {
+        if (path === "/api/4.0/queries") return { json: { id: restarted ? "8" : "7", ...query } }
+        if (`${method} ${path}` === "POST /api/4.0/query_tasks") {
+          const { query_id } = JSON.parse(body)
+          return restarted && query_id === "7" ? undefined : { json: { id: `t${query_id}` } }
+        }
+        return path === "/api/4.0/query_tasks/multi_results"
+          ? { json: { t7: { status: "complete", data: [] }, t8: { status: "complete", data: [] } } }
+          : undefined
+      })
+    )
+    return Effect.gen(function* () {
+      const ids = [(yield* runOut(run())).query.id]
+      restarted = true
+      for (let again = 0; again < 2; again++) ids.push((yield* runOut(run())).query.id)
+      assert.deepStrictEqual(ids, ["7", "8", "8"])
+      assert.strictEqual(stub.received.filter(({ path }) => path === "/api/4.0/queries").length, 2)
+    }).pipe(Effect.provide(looker(stub.layer)))
+  })
+
   it.effect("starts nothing that has not left when it is interrupted, and kills in the middle of a pause", () => {
     let created = 0
     const stub = StubLooker.inProcess(

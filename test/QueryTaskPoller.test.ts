@@ -627,6 +627,22 @@ describe("QueryTaskPoller", () => {
     })
   })
 
+  it.effect("finds the one task whose answer cannot be read, before the others are given up", () => {
+    const unreadable = Effect.fail(new LookerError.UnexpectedResponse({ message: "no JSON" }))
+    const { layer } = poller((ids) => (ids.includes("bad") ? unreadable : all(ids, complete)))
+    const ids = [...Array.from({ length: 60 }, (_, index) => `good-${index}`), "bad"]
+    return Effect.gen(function* () {
+      const results = yield* runOut(
+        Effect.forEach(ids, (id) => Effect.result(wait(id)), { concurrency: "unbounded" }),
+        { limit: "2 minutes" }
+      )
+      assert.deepStrictEqual(
+        results.map(({ _tag }) => _tag),
+        [...Array.from({ length: 60 }, () => "Success" as const), "Failure"]
+      )
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("hands the defect of a schedule to those who wait, and goes on", () => {
     let steps = 0
     const dying = Schedule.forever.pipe(

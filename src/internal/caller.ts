@@ -219,7 +219,9 @@ export const make = Effect.fnUntraced(function* (options: {
     const send = (token?: Redacted.Redacted) => {
       const attempt = Effect.withFiber((fiber) => {
         const exchange: Exchange = { token }
-        const answered = Effect.catch(departing(use(method)), (error) => understand(error, exchange))
+        // A login is on its way for many, whoever it was that asked first.
+        const sent = tokens === undefined ? use(method) : departing(use(method))
+        const answered = Effect.catch(sent, (error) => understand(error, exchange))
         return within(Effect.provideContext(answered, contextOf(fiber, exchange)), () =>
           Effect.fail(answer.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout)))
         )

@@ -71,6 +71,8 @@ export const make = Effect.fnUntraced(function* <E>(
   let pausedUntil = 0
   let nextAt = 0
   let nextPollAt = 0
+  /** When the clock is looked at again. */
+  let wakeAt = Number.POSITIVE_INFINITY
   let pace = Number.POSITIVE_INFINITY
   let paceSince = 0
   let taken = 0
@@ -103,7 +105,7 @@ export const make = Effect.fnUntraced(function* <E>(
       const going = next(now)
       if (going === undefined) return
       if (going.at > now) {
-        blocked.openUnsafe()
+        if (going.at < wakeAt) blocked.openUnsafe()
         return
       }
       const { kind } = going
@@ -122,7 +124,10 @@ export const make = Effect.fnUntraced(function* <E>(
       yield* blocked.await
       blocked.closeUnsafe()
       const now = elapsedMillis(clock)
-      yield* Effect.sleep(Math.ceil((next(now)?.at ?? now) - now))
+      wakeAt = next(now)?.at ?? now
+      // Somebody may come who goes sooner.
+      if (wakeAt > now) yield* Effect.raceFirst(Effect.sleep(Math.ceil(wakeAt - now)), blocked.await)
+      wakeAt = Number.POSITIVE_INFINITY
       letOut()
     }
   })

@@ -70,6 +70,13 @@ describe("json_detail", () => {
     })
   )
 
+  it.effect("is not misled by a pivot whose key is value", () =>
+    Effect.gen(function* () {
+      const rows = yield* rowsOf("json_detail", body([{ n: { value: { value: 5 }, new: { value: 7 } } }]))
+      assert.deepStrictEqual(rows, [{ n: { value: 5, new: 7 } }])
+    })
+  )
+
   it.effect("gives a pivoted measure as one value for each pivot key", () =>
     Effect.gen(function* () {
       const rows = yield* rowsOf(

@@ -47,6 +47,20 @@ const many = (count: number, send: Effect.Effect<void, Refused>) =>
   Effect.forEach(Array.from({ length: count }), () => until(send), { concurrency: "unbounded", discard: true })
 
 describe("gate", () => {
+  it.effect("keeps nobody who is urgent until a poll has its turn", () =>
+    Effect.gen(function* () {
+      const through = yield* open()
+      // A refusal at once makes the slowest pace, and after the first poll the next has to wait for its turn.
+      yield* Effect.ignore(through("submission", Effect.fail(new Refused(Duration.zero))))
+      yield* pass("300 millis")
+      yield* Effect.forkChild(through("poll", Effect.void))
+      yield* Effect.forkChild(through("poll", Effect.void))
+      yield* pass("100 millis")
+      const { millis } = yield* timed(through("urgent", Effect.void), { step: "10 millis" })
+      assert.isAtMost(millis, 300)
+    })
+  )
+
   it.effect("is not noticed where nothing is refused", () =>
     Effect.gen(function* () {
       const pass = yield* open()

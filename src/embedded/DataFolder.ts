@@ -22,9 +22,9 @@
  * @since 0.1.0
  */
 import { open, readdir, stat } from "node:fs/promises"
-import { basename, extname, join } from "node:path"
+import { basename, extname, join, resolve } from "node:path"
 import * as Effect from "effect/Effect"
-import type { DuckDb } from "./DuckDb.ts"
+import type { DatabaseError, DuckDb } from "./DuckDb.ts"
 import { EmbeddedError } from "./EmbeddedError.ts"
 import {
   type Explore,
@@ -56,11 +56,18 @@ const toName = (text: string): string => {
   return /^[a-z_]/.test(name) ? name : `_${name}`
 }
 
+/** Without DuckDB's advice, which is about options of its own, and without its statement. */
+const reason = (message: string): string => {
+  const [said = ""] = message.split(/\n\s*(?:LINE \d+:|Possible |Column \S+ is being|The search space|file = )/)
+  const saved = /(not|invalid) utf-?8/i.test(said) ? ". Save the file as UTF-8" : ""
+  return said.trim().replace(/^Invalid Input Error: |[.]$/g, "") + saved
+}
+
 const unreadable = (path: string) => (cause: { readonly message: string }) =>
-  new EmbeddedError({ message: `cannot read ${path}: ${cause.message}`, path })
+  new EmbeddedError({ message: `cannot read ${path}: ${reason(cause.message)}`, path })
 
 const filesIn = Effect.fnUntraced(function* (path: string) {
-  const missing = () => new EmbeddedError({ message: `there is no file or folder ${path}`, path })
+  const missing = () => new EmbeddedError({ message: `there is no file or folder ${resolve(path)}`, path })
   const info = yield* Effect.tryPromise({ try: () => stat(path), catch: missing })
   if (!info.isDirectory()) {
     return fileFormats.includes(extname(path).toLowerCase())
@@ -75,9 +82,10 @@ const filesIn = Effect.fnUntraced(function* (path: string) {
     .filter((entry) => !entry.isDirectory() && fileFormats.includes(extname(entry.name).toLowerCase()))
     .map((entry) => join(path, entry.name))
     .sort()
-  return files.length > 0
-    ? files
-    : yield* new EmbeddedError({ message: `no data in ${path}: none of its files is ${fileFormats.join(" ")}`, path })
+  if (files.length > 0) return files
+  const subfolders = entries.some((entry) => entry.isDirectory()) ? ", and subfolders are not read" : ""
+  const message = `no data in ${resolve(path)}: none of its files is ${fileFormats.join(" ")}${subfolders}`
+  return yield* new EmbeddedError({ message, path })
 })
 
 const describe = Effect.fnUntraced(function* (database: Database, source: string) {
@@ -125,6 +133,38 @@ const firstLine = (path: string): Effect.Effect<string, Error> =>
     },
     catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
   })
+
+const separator = /[,;|\t]/
+
+/** What DuckDB says when it is told the separator instead of looking for one: the first line that does not have all columns. */
+const unevenLines = Effect.fnUntraced(function* (database: Database, path: string, header: string) {
+  if (header === "") {
+    return yield* Effect.fail({ message: "its first line is empty, and has to have the names of the columns" })
+  }
+  const bare = header.replaceAll(/"[^"]*"/g, "")
+  const delimiter = separator.exec(bare)?.[0] ?? ","
+  const count = bare.split(delimiter).length
+  const columns = Array.from({ length: count }, (_, index) => `c${index}: 'VARCHAR'`).join(", ")
+  const dialect = `auto_detect = false, delim = ${literal(delimiter)}, quote = '"', escape = '"', header = true, skip = 0`
+  const { message } = yield* Effect.flip(
+    database.run(`SELECT count(COLUMNS(*)) FROM read_csv(${file(path)}, ${dialect}, columns = {${columns}})`)
+  ).pipe(Effect.catch(() => Effect.succeed({ message: "" })))
+  const [, line, text = "", found] =
+    /CSV Error on Line: (\d+)\nOriginal Line: (.*)\nExpected Number of Columns: \d+ Found: (\d+)/.exec(message) ?? []
+  const where = line === undefined ? "" : `: the header has ${count}, line ${line} has ${found} (${text.slice(0, 100)})`
+  return yield* Effect.fail({ message: `its lines do not have the same number of columns${where}` })
+})
+
+const csvFailure = Effect.fnUntraced(function* (database: Database, path: string, { message }: DatabaseError) {
+  const line = /CSV Error on Line: (\d+)/.exec(message)?.[1]
+  if (line !== undefined && message.includes("not utf-8")) {
+    return yield* Effect.fail({ message: `line ${line} is not UTF-8` })
+  }
+  const header = yield* firstLine(path)
+  return header === "" || message.includes("detect the CSV parsing dialect")
+    ? yield* unevenLines(database, path, header)
+    : yield* Effect.fail({ message })
+})
 
 /**
  * DuckDB takes `12.50` for a DOUBLE, and sums of DOUBLEs are inexact and change from run to run. A column whose values are all
@@ -229,15 +269,13 @@ const readDates = Effect.fnUntraced(function* (
 const sourceOf = Effect.fnUntraced(function* (database: Database, path: string) {
   switch (extname(path).toLowerCase()) {
     case ".csv": {
-      const sniffed = yield* describeCsv(database, path)
+      const sniffed = yield* Effect.catch(describeCsv(database, path), (error) => csvFailure(database, path, error))
       const [first] = sniffed
       if (sniffed.length === 1 && first !== undefined) {
         const header = yield* firstLine(path)
-        if (header === "") return yield* Effect.fail({ message: "it has no header line" })
         // What DuckDB makes of lines that agree on no separator: one column, named by the line as it stands.
-        if (header === first.name.trim() && /[,;|\t]/.test(header)) {
-          return yield* Effect.fail({ message: "its lines do not have the same number of columns" })
-        }
+        const isLine = header === first.name.trim() && separator.test(header)
+        if (header === "" || isLine) return yield* unevenLines(database, path, header)
       }
       const columns = yield* exactDecimals(database, path, sniffed)
       return { source: csvSource(path, columns), columns }

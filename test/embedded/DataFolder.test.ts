@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process"
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -45,6 +45,52 @@ describe("a data folder", () => {
       }
       const twice = yield* folder({ "a.csv": "x\n1\n", "A.json": '[{"x":1}]' })
       assert.include((yield* failure({ data: twice })).message, "second explore a")
+    })
+  )
+
+  it.effect("says where a file is wrong and what to do, in no words of DuckDB's", () =>
+    Effect.gen(function* () {
+      const many = `id,name\n${"1,a\n".repeat(3000)}`
+      const latin = (text: string) => Buffer.from(text, "latin1")
+      for (const [name, content, message] of [
+        ["latin.csv", latin("id,name\n1,caf\u00e9\n2,x\n"), "line 2 is not UTF-8. Save the file as UTF-8"],
+        ["long.csv", latin(`${many}1,caf\u00e9\n`), "line 3002 is not UTF-8. Save the file as UTF-8"],
+        ["void.csv", "", "its first line is empty, and has to have the names of the columns"],
+        ["more.csv", "a,b\n1,2\n3,4,5\n6,7\n", "the header has 2, line 3 has 3 (3,4,5)"],
+        ["less.csv", `${many}1\n`, "the header has 2, line 3002 has 1 (1)"],
+        ["semicolons.csv", "a;b\n1;2\n3\n", "the header has 2, line 3 has 1 (3)"],
+        ["quoted.csv", '"a, b",c\n1,2\n3\n', "the header has 2, line 3 has 1 (3)"]
+      ] as const) {
+        const path = join(yield* folder({}), name)
+        writeFileSync(path, content)
+        const error = yield* failure({ data: path })
+        assert.isTrue(
+          error.message.startsWith(`cannot read ${path}: `) && error.message.endsWith(message),
+          error.message
+        )
+      }
+      const path = yield* folder({})
+      for (const [name, content] of [
+        ["latin.json", latin('[{"a":"caf\u00e9"}]')],
+        ["utf8.ndjson", '{"a": 1}\n{"a":'],
+        ["empty.parquet", ""]
+      ] as const) {
+        writeFileSync(join(path, name), content)
+        const { message } = yield* failure({ data: join(path, name) })
+        assert.notMatch(message, /\n|SELECT|sample_size/)
+        assert.strictEqual(message.endsWith("Save the file as UTF-8"), name === "latin.json")
+      }
+      assert.strictEqual(
+        (yield* failure({ data: "no/such" })).message,
+        `there is no file or folder ${resolve("no/such")}`
+      )
+      const outer = yield* folder({})
+      mkdirSync(join(outer, "inner"))
+      writeFileSync(join(outer, "inner", "a.csv"), "a\n1\n")
+      assert.strictEqual(
+        (yield* failure({ data: outer })).message,
+        `no data in ${outer}: none of its files is .csv .json .ndjson .jsonl .parquet, and subfolders are not read`
+      )
     })
   )
 

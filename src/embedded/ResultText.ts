@@ -41,9 +41,9 @@ export interface RowSql {
 
 const textOf = ({ sqlName }: Column): string => `CAST(${identifier(sqlName)} AS VARCHAR)`
 
-/** A DOUBLE may have become infinite or NaN on the way, for which no format has a word. */
+/** A DOUBLE may have become infinite or NaN (of either sign) on the way, for which no format has a word. */
 const finite: Encode = (text, { type }) =>
-  type === "number" ? `CASE WHEN ${text} NOT IN ('nan', 'inf', '-inf') THEN ${text} END` : text
+  type === "number" ? `CASE WHEN ${text} NOT IN ('nan', '-nan', 'inf', '-inf') THEN ${text} END` : text
 
 /**
  * The cells of a row, read (as they are or as they are shown) and written in the way of a format; `row` puts them together.

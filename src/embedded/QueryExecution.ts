@@ -76,11 +76,14 @@ const columnsOf = (plan: Plan, pivots: ReadonlyArray<Pivot>): ReadonlyArray<Colu
   const ordered = plan.rowTotal === "left" ? [...total, ...cells] : [...cells, ...total]
   const measures =
     plan.pivotFields.length === 0
-      ? plan.measures.map((field) => ({ field, pivot: undefined, sqlName: field.name }))
+      ? plan.measures.map((field) => ({ field, pivot: undefined, sqlName: QuerySql.columnName(field.name) }))
       : ordered.flatMap(({ name, pivot }) =>
           plan.measures.map((field) => ({ field, pivot, sqlName: QuerySql.pivoted(field.name, name) }))
         )
-  return [...plan.dimensions.map((field) => ({ field, pivot: undefined, sqlName: field.name })), ...measures]
+  return [
+    ...plan.dimensions.map((field) => ({ field, pivot: undefined, sqlName: QuerySql.columnName(field.name) })),
+    ...measures
+  ]
 }
 
 /**
@@ -139,7 +142,9 @@ const materialise = Effect.fnUntraced(function* (
       const isFilled = plan.fills.some(({ dimension }) => plan.pivotFields.includes(dimension))
       const fill = isFilled ? table(id, "fill pivots") : undefined
       yield* createHidden("pivots", QuerySql.pivots(plan, sources.cells, fill))
-      const names = plan.pivotFields.map(({ name }) => `CAST(${identifier(name)} AS VARCHAR)`).join(", ")
+      const names = plan.pivotFields
+        .map(({ name }) => `CAST(${identifier(QuerySql.columnName(name))} AS VARCHAR)`)
+        .join(", ")
       const found = yield* database.run(
         `SELECT ${names} FROM ${sources.pivots} WHERE col <= ${plan.columnLimit} ORDER BY col`
       )

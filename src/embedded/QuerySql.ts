@@ -11,6 +11,17 @@ import { identifier, literal } from "./Sql.ts"
 /** All of a plan but the statement that is made from it. */
 type Question = Omit<Plan, "sql">
 
+/**
+ * The column of a field in every table of a result. A dynamic field may have any name without a dot, such as `rowid`, which would stand in
+ * for DuckDB's own: with one, it is no name of anybody else.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const columnName = (field: string): string => (field.includes(".") ? field : `.${field}`)
+
+const columnOf = (field: string): string => identifier(columnName(field))
+
 /** `NULL` is last, whatever the direction. */
 const orderedBy = (expression: string, desc: boolean): string => `${expression} ${desc ? "DESC" : "ASC"} NULLS LAST`
 
@@ -26,9 +37,7 @@ const tieBreakers = (sorts: ReadonlyArray<Sort>, dimensions: ReadonlyArray<Dimen
     .map(({ name }) => ({ field: name, desc: false }))
 
 const same = (left: string, right: string, columns: ReadonlyArray<Field>): string =>
-  columns
-    .map(({ name }) => `${left}.${identifier(name)} IS NOT DISTINCT FROM ${right}.${identifier(name)}`)
-    .join(" AND ")
+  columns.map(({ name }) => `${left}.${columnOf(name)} IS NOT DISTINCT FROM ${right}.${columnOf(name)}`).join(" AND ")
 
 /** One row for each combination of the values of `by`, with all measures. */
 const groups = (
@@ -38,8 +47,8 @@ const groups = (
   having: ReadonlyArray<string>
 ) => {
   const columns = [
-    ...by.map((dimension) => `    ${dimensionSql(dimension, plan.timezone)} AS ${identifier(dimension.name)}`),
-    ...plan.measures.map((measure) => `    ${measureSql(measure)} AS ${identifier(measure.name)}`)
+    ...by.map((dimension) => `    ${dimensionSql(dimension, plan.timezone)} AS ${columnOf(dimension.name)}`),
+    ...plan.measures.map((measure) => `    ${measureSql(measure)} AS ${columnOf(measure.name)}`)
   ]
   return [
     `SELECT\n${columns.join(",\n")}`,
@@ -71,7 +80,7 @@ export const flat = (plan: Question, limit: number | undefined): string => {
   const sorts = [...plan.sorts, ...tieBreakers(plan.sorts, plan.dimensions)]
   return [
     ...groups(plan, plan.dimensions, plan.where, plan.having),
-    ...orderBy(sorts.map(({ desc, field }) => orderedBy(identifier(field), desc))),
+    ...orderBy(sorts.map(({ desc, field }) => orderedBy(columnOf(field), desc))),
     ...limitTo(limit)
   ].join("\n")
 }
@@ -114,7 +123,7 @@ const lastDay = "DATE '2099-12-31'"
  * @since 0.1.0
  */
 export const filled = ({ dimension, timeframe, within }: Fill, table: string, timezone: string): string => {
-  const name = identifier(dimension.name)
+  const name = columnOf(dimension.name)
   const start = periodStartSql(timeframe, name)
   const value = `${timeframeSql(timeframe, "days.day")} AS ${name}`
   const shownDays = `SELECT min(${start}) AS first, max(${start}) AS last FROM ${table}`
@@ -150,10 +159,10 @@ SELECT DISTINCT ${value} FROM days`
  * @since 0.1.0
  */
 export const pivots = (plan: Question, cells: string, fill: string | undefined): string => {
-  const names = plan.pivotFields.map(({ name }) => identifier(name)).join(", ")
+  const names = plan.pivotFields.map(({ name }) => columnOf(name)).join(", ")
   const sorts = plan.sorts.filter(({ field }) => plan.pivotFields.some(({ name }) => name === field))
   const order = [...sorts, ...tieBreakers(sorts, plan.pivotFields)].map(({ desc, field }) =>
-    orderedBy(identifier(field), desc)
+    orderedBy(columnOf(field), desc)
   )
   const found = `SELECT DISTINCT ${names} FROM ${cells}`
   // UNION takes a value that is there already once.
@@ -208,7 +217,7 @@ const orderOf = (plan: Question): ReadonlyArray<string> => {
   const rowSorts = plan.sorts.filter(({ field }) => !plan.pivotFields.some(({ name }) => name === field))
   return [...rowSorts, ...tieBreakers(rowSorts, plan.dimensions)].flatMap((sort) => {
     const hidden = byMeasure.get(sort)
-    if (hidden === undefined) return [orderedBy(identifier(sort.field), sort.desc)]
+    if (hidden === undefined) return [orderedBy(columnOf(sort.field), sort.desc)]
     const { best, cell } = hidden
     return [orderedBy(cell, sort.desc), orderedBy(`CASE WHEN ${cell} IS NULL THEN ${best} END`, sort.desc)]
   })
@@ -220,8 +229,7 @@ const belonging = (plan: Question, cells: string): ReadonlyArray<string> => {
   // No explore has a bar in its name.
   const kept = identifier("|kept")
   const equal = [...plan.dimensions, ...plan.pivotFields].map(
-    (dimension) =>
-      `${kept}.${identifier(dimension.name)} IS NOT DISTINCT FROM ${dimensionSql(dimension, plan.timezone)}`
+    (dimension) => `${kept}.${columnOf(dimension.name)} IS NOT DISTINCT FROM ${dimensionSql(dimension, plan.timezone)}`
   )
   const where = equal.length === 0 ? "" : ` WHERE ${equal.join(" AND ")}`
   return [...plan.where, `EXISTS (SELECT 1 FROM ${cells} AS ${kept}${where})`]
@@ -242,13 +250,13 @@ const aggregated = (plan: Question, sources: Sources, by: ReadonlyArray<Dimensio
 /** A column for each dimension; those that a level is not grouped by are NULL. */
 const dimensionsOf = (plan: Question, { by }: Level, table: string): ReadonlyArray<string> =>
   plan.dimensions.map((dimension) => {
-    const name = identifier(dimension.name)
+    const name = columnOf(dimension.name)
     return by.includes(dimension) ? `${table}.${name}` : `NULL AS ${name}`
   })
 
 /** The rows to fill in are those that are not there. */
 const withFill = (sources: Sources, { by, isRows }: Level): ReadonlyArray<string> => {
-  const names = by.map(({ name }) => identifier(name)).join(", ")
+  const names = by.map(({ name }) => columnOf(name)).join(", ")
   return isRows && sources.fill !== undefined
     ? [`UNION ALL BY NAME SELECT ${names} FROM ${sources.fill} ANTI JOIN ${sources.cells} USING (${names})`]
     : []
@@ -261,7 +269,7 @@ const withFill = (sources: Sources, { by, isRows }: Level): ReadonlyArray<string
  * @since 0.1.0
  */
 export const unpivoted = (plan: Question, sources: Sources, level: Level, limit: number | undefined): string => {
-  const columns = [...dimensionsOf(plan, level, "cells"), ...plan.measures.map(({ name }) => identifier(name))]
+  const columns = [...dimensionsOf(plan, level, "cells"), ...plan.measures.map(({ name }) => columnOf(name))]
   return [
     "SELECT * FROM (",
     `SELECT ${columns.join(", ")} FROM ${cellsOf(plan, sources, level)} AS cells`,
@@ -282,10 +290,10 @@ export const frame = (plan: Question, sources: Sources, level: Level, limit: num
   const { by, isRows } = level
   // Looker sorts by the first pivot unless it is told another one.
   const sorting = measureSorts(plan).flatMap(({ best, cell, sort: { desc, field, pivot = 0 } }) => [
-    `any_value(${identifier(field)}) FILTER (WHERE col = ${pivot}) AS ${cell}`,
-    `${desc ? "max" : "min"}(${identifier(field)}) AS ${best}`
+    `any_value(${columnOf(field)}) FILTER (WHERE col = ${pivot}) AS ${cell}`,
+    `${desc ? "max" : "min"}(${columnOf(field)}) AS ${best}`
   ])
-  const names = by.map(({ name }) => `cells.${identifier(name)}`)
+  const names = by.map(({ name }) => `cells.${columnOf(name)}`)
   const cells = `FROM ${cellsOf(plan, sources, level)} AS cells JOIN ${sources.pivots} AS pivots ON ${same("cells", "pivots", plan.pivotFields)}`
   // Totals are one row, whatever there is; without dimensions the rows are one row as well, if there is any.
   if (by.length === 0) return isRows ? `SELECT count(*) AS cells ${cells} HAVING count(*) > 0` : "SELECT 0 AS cells"
@@ -309,7 +317,7 @@ export const frame = (plan: Question, sources: Sources, level: Level, limit: num
  */
 export const spread = (plan: Question, sources: Sources, level: Level, frame: string, pivotCount: number): string => {
   const { by } = level
-  const measures = plan.measures.map(({ name }) => identifier(name))
+  const measures = plan.measures.map(({ name }) => columnOf(name))
   const columns = [
     ...Array.from({ length: pivotCount }, (_, index) => index),
     ...(plan.rowTotal === undefined ? [] : [totalIndex])

@@ -13,7 +13,11 @@ const sales = [
   "city,status,year,amount",
   ...["Ulm,new,2001,1000.50", "Ulm,paid,2001,2.25", "Ulm,paid,2002,3.00", "Bonn,new,2002,4.75", '"a, ""b""",,2001,5']
 ].join("\n")
-const files = { "sales.csv": `${sales}\n`, "huge.csv": `n\n${"9".repeat(38)}\n${"9".repeat(38)}\n` }
+const files = {
+  "sales.csv": `${sales}\n`,
+  "large.csv": "n\n1e308\n",
+  "huge.csv": `n\n${"9".repeat(38)}\n${"9".repeat(38)}\n`
+}
 
 const both = Layer.unwrap(
   Effect.map(folder(files), (data) =>
@@ -173,6 +177,46 @@ layer(both, { excludeTestServices: true })("the formats", (it) => {
         const refused = yield* call("POST", "/queries", { token, json: query(format) })
         assert.deepStrictEqual([refused.status, refused.json.errors[0].field], [422, "dynamic_fields"])
         assert.include(refused.json.errors[0].message, why)
+      }
+    })
+  )
+
+  it.effect("have no word for a number that is none", () =>
+    Effect.gen(function* () {
+      // Infinity less infinity is -nan.
+      const none = { dimension: "none", expression: `\${large.n} * 10 - \${large.n} * 10` }
+      const query = { view: "large", fields: ["none"], dynamic_fields: JSON.stringify([none]) }
+      assert.strictEqual((yield* delivered(query, "json")).answer.text, '[{"none":null}]')
+      assert.deepStrictEqual((yield* delivered(query, "json_detail")).entry.data.data, [{ none: { value: null } }])
+      assert.strictEqual((yield* delivered(query, "csv")).answer.text, 'none\n""\n')
+      assert.strictEqual((yield* delivered(query, "html")).answer.text.includes("nan"), false)
+    })
+  )
+
+  it.effect("have all rows and cells, whatever a dynamic field is called", () =>
+    Effect.gen(function* () {
+      const table = Effect.fnUntraced(function* (name: string) {
+        const dimension = { dimension: name, expression: `concat("in ", \${sales.city})` }
+        const measure = { measure: name, based_on: "sales.total_amount" }
+        const texts: Array<string> = []
+        for (const [field, query] of [
+          [dimension, { fields: [name, "sales.count"], sorts: ["sales.count"], limit: "2", total: true }],
+          [dimension, { fields: [name, "sales.status", "sales.count"], pivots: ["sales.status"], row_total: "right" }],
+          [dimension, { fields: ["sales.year", name, "sales.count"], pivots: [name], sorts: ["sales.count desc 1"] }],
+          [measure, { fields: ["sales.city", "sales.status", name], pivots: ["sales.status"], sorts: [`${name} desc`] }]
+        ] as const) {
+          const { answer } = yield* delivered(
+            { view: "sales", ...query, dynamic_fields: JSON.stringify([field]) },
+            "csv"
+          )
+          texts.push(answer.text.replaceAll(name, "x"))
+        }
+        return texts
+      })
+      const expected = yield* table("harmless")
+      assert.include(expected[0], "in Bonn,1\n")
+      for (const name of ["rowid", "ROWID", "col", "nth", "cells", "frame", "pivots", "spread", "m0", "c0"]) {
+        assert.deepStrictEqual(yield* table(name), expected, name)
       }
     })
   )

@@ -239,8 +239,10 @@ const readDates = Effect.fnUntraced(function* (
     `count(*) FILTER (try_strptime(${value}, ${literal(format)}) >= TIMESTAMP '0100-01-01')`
   const measured = dates.map(({ dateFormat, name, type }) => {
     const value = identifier(name)
-    const isYearFirst = `bool_and(regexp_matches(${value}, '^\\s*[0-9]{4}[-/]'))`
+    const start = `left(${value}, 4)`
+    const isYearFirst = `bool_and(NOT contains(${start}, '-') AND NOT contains(${start}, '/'))`
     const isDay = `max(length(trim(${value}))) <= 10`
+    const isCast = dateFormat === "" || /^%Y[-/]/.test(dateFormat)
     const isSure = [
       `${reads(value, dateFormat)} = count(${value})`,
       ...otherOrders(dateFormat).map((other) => `${reads(value, other)} < count(${value})`)
@@ -248,7 +250,7 @@ const readDates = Effect.fnUntraced(function* (
     return `CASE
       WHEN ${isYearFirst} AND count(TRY_CAST(${value} AS ${type})) = count(${value})
       THEN CASE WHEN ${isDay} THEN 'day' ELSE 'cast' END
-      WHEN ${dateFormat === "" ? "false" : isSure.join(" AND ")} THEN 'format'
+      WHEN ${isCast ? "false" : isSure.join(" AND ")} THEN 'format'
       ELSE 'text' END`
   })
   const [kinds = []] = yield* database.run(`SELECT ${measured.join(", ")} FROM ${table}`)

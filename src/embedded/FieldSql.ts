@@ -109,8 +109,11 @@ export const measureSql = ({ aggregate, column, conditions, isDouble }: Measure)
       return `sum(${ordered})${where}`
     case "average":
       return `avg(${ordered})${where}`
-    case "median":
-      return `median(${column})${where}`
+    case "median": {
+      // DuckDB's median of decimals has no more digits than they have: of 1.01 and 1.02 it makes 1.01.
+      const middle = (order: string) => `quantile_disc(${column}, 0.5 ORDER BY ${column} ${order})${where}`
+      return `list_avg([${middle("ASC")}, ${middle("DESC")}])`
+    }
     case "min":
       return `min(${column})${where}`
     case "max":

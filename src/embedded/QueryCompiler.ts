@@ -182,7 +182,10 @@ const sortPattern = /^(\S+?)(?:\s+(asc|desc))?(?:\s+(\d{1,6}))?$/i
  */
 const defaultSorts = (fields: ReadonlyArray<Field>): ReadonlyArray<Sort> => {
   const dimensions = fields.filter((field) => field.category === "dimension")
-  const date = dimensions.find((field) => field.type === "date" || field.type === "time")
+  // Years are numbers, and dates all the same.
+  const date = dimensions.find(
+    (field) => field.type === "date" || field.type === "time" || field.timeframe !== undefined
+  )
   const latestOrLargest = date ?? fields.find((field) => field.category === "measure")
   if (latestOrLargest !== undefined) return [{ field: latestOrLargest.name, desc: true }]
   return dimensions.slice(0, 1).map((field) => ({ field: field.name, desc: false }))

@@ -51,9 +51,9 @@ const field = (name: string) => (/^[a-z_]+$/.test(name) ? `orders.${name}` : nam
 const mention = (name: string) => `\${${name}}`
 const named = (...names: ReadonlyArray<string>) => names.map(field)
 
-const engine = Effect.gen(function* () {
+const engineOver = Effect.fnUntraced(function* (csv: string) {
   const database = yield* DuckDb.make({})
-  const models = yield* DataFolder.load(database, { embedded: yield* folder({ "orders.csv": orders }) })
+  const models = yield* DataFolder.load(database, { embedded: yield* folder({ "orders.csv": csv }) })
   let runs = 0
   const plan = (query: Query) => QueryCompiler.compile(models, { model: "embedded", view: "orders", ...query }, { now })
 
@@ -92,6 +92,8 @@ const engine = Effect.gen(function* () {
   const sql = (statement: string) => database.run(`SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (${statement})`)
   return { database, plan, run, sql, left }
 })
+
+const engine = engineOver(orders)
 
 const refusal = (query: Query) =>
   Effect.gen(function* () {
@@ -469,7 +471,7 @@ describe("a query agrees with SQL written by hand", () => {
       assert.deepStrictEqual(names, ["region", "size", "alone", "middle", "paid_orders", "paid_sum", "all_statuses"])
       const region =
         "CASE WHEN country IN ('NO', 'SE') THEN 'North' WHEN country = 'it''s' THEN 'O''Hara' ELSE 'Rest' END"
-      const measures = `median(price), count(*) FILTER (paid AND ${region} <> 'Rest'), sum(price) FILTER (paid),
+      const measures = `CAST(median(CAST(price AS DECIMAL(18, 4))) AS DOUBLE), count(*) FILTER (paid AND ${region} <> 'Rest'), sum(price) FILTER (paid),
         string_agg(DISTINCT status, ', ' ORDER BY status)`
       const [group = [], ...more] = rows
       assert.deepStrictEqual(
@@ -485,6 +487,38 @@ describe("a query agrees with SQL written by hand", () => {
       )
     })
   )
+})
+
+describe("a median", () => {
+  const columns = ["price", "n", "big", "ratio"]
+  const most = "9".repeat(38)
+  for (const [count, ...expected] of [
+    [2, 1.015, 1.5, 1.5, 0.2],
+    [3, 1.02, 2, 2, 0.3],
+    [4, 1.025, 2, 2.5, 0.65]
+  ] as const) {
+    it.effect(`of ${count} numbers has the digits it needs, whatever the type of their column`, () =>
+      Effect.gen(function* () {
+        const lines = ["1.01,1,1,1e-1", "1.02,2,2,3e-1", "1.03,2,3,1", `9.00,7,${most},2`].slice(0, count)
+        const types = count < 4 ? `,,${most},` : ""
+        const { run } = yield* engineOver(["price,n,big,ratio", ...lines, types, ""].join("\n"))
+        const { rows, totals } = yield* run({
+          fields: columns.map((column) => `median_${column}`),
+          dynamic_fields: JSON.stringify(
+            columns.map((column) => ({
+              measure: `median_${column}`,
+              based_on: field(column),
+              type: "median",
+              filters: { "orders.price": "NOT NULL" }
+            }))
+          ),
+          total: true
+        })
+        assert.deepStrictEqual(rows[0]?.map(Number), expected)
+        assert.deepStrictEqual(totals?.[0]?.map(Number), expected)
+      })
+    )
+  }
 })
 
 describe("an expression", () => {
@@ -529,6 +563,20 @@ describe("an expression", () => {
       const numbers = (all: DuckDb.Rows) =>
         all.map((row) => row.map((cell, index) => (index >= 3 ? Number(cell) : cell)))
       assert.deepStrictEqual(numbers(rows), numbers(expected))
+    })
+  )
+})
+
+describe("a query without sorts", () => {
+  it.effect("has its latest date first, be it a day, a month or a year", () =>
+    Effect.gen(function* () {
+      const { run } = yield* engineOver("at\n2021-01-01\n2023-01-01\n2023-02-02\n2022-01-01\n2022-01-01\n2022-01-01\n")
+      for (const timeframe of ["at", "at_month", "at_year"]) {
+        const { rows } = yield* run({ fields: named(timeframe, "count") })
+        const dates = rows.map(([date]) => String(date))
+        assert.isAbove(dates.length, 2)
+        assert.deepStrictEqual(dates, [...dates].sort().reverse())
+      }
     })
   )
 })

@@ -148,6 +148,10 @@ export const compile = (
   if (Option.isNone(parsed)) {
     return { fields: made, errors: ["dynamic_fields has to be a text with a JSON array of objects."] }
   }
+  // As in filters and expressions. What stands behind an escaped backslash is no NUL.
+  if (json.replaceAll("\\\\", "").includes("\\u0000")) {
+    return { fields: made, errors: ["dynamic_fields contains a NUL character."] }
+  }
   if (parsed.value.length > mostFields) {
     return { fields: made, errors: [`dynamic_fields has more than ${mostFields} fields.`] }
   }

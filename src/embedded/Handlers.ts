@@ -136,8 +136,16 @@ const bodyOptions = (user: User, task: Task): ResultBody.Options => ({
   warnings: task.state.status === "complete" ? task.state.warnings : []
 })
 
-/** One entry of `multi_results`, in pieces. */
-const entry = (user: User, id: string, task: Task | undefined): Stream.Stream<string, unknown, DuckDb> => {
+/**
+ * One entry of `multi_results`, in pieces. Where it is `buffered`, a result that cannot be read is an error of its task alone: of what is
+ * streamed, the beginning is sent already.
+ */
+const entry = (
+  user: User,
+  id: string,
+  task: Task | undefined,
+  buffered: boolean
+): Stream.Stream<string, unknown, DuckDb> => {
   const key = JSON.stringify(id)
   const bare = (status: string) => Stream.make(`${key}:{"status":${JSON.stringify(status)}}`)
   const expired = Stream.make(
@@ -156,11 +164,18 @@ const entry = (user: User, id: string, task: Task | undefined): Stream.Stream<st
   switch (state.status) {
     case "complete":
       return Stream.unwrap(
-        Effect.map(ResultBody.unfit(format, state.result), (unfit) =>
-          unfit === undefined
-            ? wrap(statusOf(task), ResultBody.data(task, format, state, options))
-            : wrap("error", Stream.make(JSON.stringify(unfit)))
-        )
+        Effect.gen(function* () {
+          const unfit = yield* ResultBody.unfit(format, state.result)
+          if (unfit !== undefined) return wrap("error", Stream.make(JSON.stringify(unfit)))
+          const data = ResultBody.data(task, format, state, options)
+          if (!buffered) return wrap(statusOf(task), data)
+          return yield* Stream.mkString(data).pipe(
+            Effect.map((text) => wrap(statusOf(task), Stream.make(text))),
+            Effect.catchTag("DatabaseError", (error) =>
+              Effect.succeed(wrap("error", Stream.make(ResultBody.failure(task, format, state, error, options))))
+            )
+          )
+        })
       )
     case "error":
       return wrap("error", Stream.make(ResultBody.failure(task, format, state, state.error, options)))
@@ -259,11 +274,11 @@ export const layerQuery = (
               if (task !== undefined) yield* tasks.hold(task)
               if (task?.isLeftOut !== true) found.push({ id, task })
             }
+            const cells = found.reduce((sum, { task }) => sum + cellsOf(task), 0)
             const entries = found.map(({ id, task }, index) =>
-              Stream.concat(Stream.make(index === 0 ? "" : ","), entry(user, id, task))
+              Stream.concat(Stream.make(index === 0 ? "" : ","), entry(user, id, task, cells <= bufferedCells))
             )
             const body = Stream.encodeText([Stream.make("{"), ...entries, Stream.make("}")].reduce(Stream.concat))
-            const cells = found.reduce((sum, { task }) => sum + cellsOf(task), 0)
             return yield* respond(body, cells, "application/json; charset=utf-8")
           }).pipe(Effect.provideService(DuckDb, database))
         )

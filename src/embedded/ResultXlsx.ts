@@ -53,7 +53,7 @@ const letters = (index: number): string =>
 
 /** What XML cannot have in it. */
 const unwritable = [...Array(32).keys(), 0xfffe, 0xffff]
-  .filter((code) => code !== 0 && code !== 9 && code !== 10)
+  .filter((code) => code !== 9 && code !== 10)
   .map((code) => String.fromCharCode(code))
 
 const hexadecimal = (character: string): string => character.charCodeAt(0).toString(16).padStart(4, "0").toUpperCase()

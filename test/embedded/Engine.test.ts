@@ -896,6 +896,20 @@ describe("a query is refused, with what to do,", () => {
       group({ measure: "x", based_on: "orders.id", type: "sum", filter: {} }),
       "Did you mean filters"
     ],
+    [
+      "when a dynamic field has a NUL in any text",
+      group({ measure: "x", based_on: "orders.count", value_format: '0"\0"' }),
+      "contains a NUL"
+    ],
+    [
+      "when a label of a group has a NUL",
+      group({
+        dimension: "x",
+        calculation_type: "group_by",
+        args: ["orders.status", [{ label: "a\0b", filter: "new" }], null]
+      }),
+      "contains a NUL"
+    ],
     ["when a dynamic field has a wrong type", group({ measure: "x", based_on: ["orders.id"] }), "wrong type"],
     [
       "when a dynamic measure adds up texts",

@@ -7,7 +7,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Looker, LookerError, QueryRunner, type ResultRows } from "effect-looker"
 import { EmbeddedLooker } from "effect-looker/embedded"
-import { call, createTask, ends, folder, login } from "./support.ts"
+import { call, createTask, ends, folder, inProcess, login } from "./support.ts"
 
 const sales = [
   "city,status,year,amount",
@@ -318,5 +318,25 @@ describe("a server without the package fflate", () => {
       assert.strictEqual(xlsx?.match(/xlsx needs the package fflate: npm install fflate/g)?.length, 2, output)
       assert.match(xlsx ?? "", /^400 /)
     })
+  )
+})
+
+describe("a result that cannot be read", () => {
+  it.effect("is an error of its own task, beside the others", () =>
+    Effect.gen(function* () {
+      const token = yield* login
+      const long = { measure: "long", based_on: "numbers.count", value_format: `0"${"x".repeat(400_000)}"` }
+      const query = { view: "numbers", fields: ["numbers.n", "long"], dynamic_fields: JSON.stringify([long]) }
+      const unreadable = yield* createTask(token, query, "json", "?apply_formatting=true")
+      const readable = yield* createTask(token, { view: "numbers", fields: ["numbers.count"] }, "json")
+      for (const id of [unreadable, readable]) assert.strictEqual(yield* ends(token, id), "complete")
+      const path = `/query_tasks/multi_results?query_task_ids=${unreadable},${readable}`
+      const { json, status } = yield* call("GET", path, { token })
+      assert.deepStrictEqual([status, json[unreadable].status, json[readable].status], [200, "error", "complete"])
+      assert.include(json[unreadable].data[0].looker_error, "Out of Memory")
+      assert.deepStrictEqual(json[readable].data, [{ "numbers.count": 300 }])
+    }).pipe(
+      Effect.provide(inProcess({ "numbers.csv": `n\n${[...Array(300).keys()].join("\n")}\n` }, { memoryLimit: "40MB" }))
+    )
   )
 })

@@ -35,6 +35,15 @@ export class DatabaseError extends Data.TaggedError("DatabaseError")<{
 }> {}
 
 /**
+ * The error of a statement that is not for the reader: without its lines, which DuckDB quotes at the end, and without the place.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const withoutStatement = ({ message }: DatabaseError): DatabaseError =>
+  new DatabaseError({ message: message.replace(/\s*^LINE \d+: [\s\S]*/m, ""), line: undefined })
+
+/**
  * Why a statement fails that comes, or still runs, when the scope of the database closes.
  *
  * @category errors

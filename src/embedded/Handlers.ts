@@ -15,7 +15,7 @@ import type * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { type Authorization, CurrentSession, LookerApi } from "../api/LookerApi.ts"
 import { BadRequest, NotFound } from "../LookerError.ts"
-import { DuckDb } from "./DuckDb.ts"
+import { closing, DuckDb, withoutStatement } from "./DuckDb.ts"
 import { projected } from "./Projection.ts"
 import * as QueryCompiler from "./QueryCompiler.ts"
 import { QueryStore, type StoredQuery } from "./QueryStore.ts"
@@ -171,9 +171,11 @@ const entry = (
           if (!buffered) return wrap(statusOf(task), data)
           return yield* Stream.mkString(data).pipe(
             Effect.map((text) => wrap(statusOf(task), Stream.make(text))),
-            Effect.catchTag("DatabaseError", (error) =>
-              Effect.succeed(wrap("error", Stream.make(ResultBody.failure(task, format, state, error, options))))
-            )
+            Effect.catchTag("DatabaseError", (error) => {
+              if (error === closing) return Effect.fail(error)
+              const failure = ResultBody.failure(task, format, state, withoutStatement(error), options)
+              return Effect.succeed(wrap("error", Stream.make(failure)))
+            })
           )
         })
       )

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { DatabaseError, type DuckDb } from "./DuckDb.ts"
+import { DatabaseError, type DuckDb, withoutStatement } from "./DuckDb.ts"
 import type { Dimension } from "./Model.ts"
 import type { Plan } from "./QueryCompiler.ts"
 import * as QuerySql from "./QuerySql.ts"
@@ -41,11 +41,18 @@ export const clear = (database: Database, plan: Plan, id: string): Effect.Effect
 }
 
 /** The first line is ours: a line that DuckDB names is one further down than in the statement that is shown. */
-const inShownLine = ({ line, message }: DatabaseError) =>
-  new DatabaseError({ message, line: line === undefined ? undefined : Math.max(1, line - 1) })
-
-/** A line of any statement but the one that is shown would point to nowhere. */
-const withoutLine = ({ message }: DatabaseError) => new DatabaseError({ message, line: undefined })
+const inShownLine = (error: DatabaseError): DatabaseError => {
+  if (error.line === undefined || error.line < 2) return withoutStatement(error)
+  const line = error.line - 1
+  const message = error.message.replace(
+    /^LINE (\d+: )(.*\n)( *)\^/m,
+    (_, number: string, quoted: string, place: string) => {
+      const shown = `${line}: `
+      return `LINE ${shown}${quoted}${place.slice(number.length - shown.length)}^`
+    }
+  )
+  return new DatabaseError({ message, line })
+}
 
 const rowTotal: Pivot = { key: "$$$_row_total_$$$", isTotal: true, data: {} }
 
@@ -100,11 +107,12 @@ const materialise = Effect.fnUntraced(function* (
   plan: Plan,
   id: string
 ): Effect.fn.Return<ResultSet, DatabaseError> {
-  const create = (part: string, sql: string) =>
-    Effect.mapError(database.run(`CREATE TABLE ${table(id, part)} AS\n${sql}`), inShownLine)
-  const createHidden = (part: string, sql: string) => Effect.mapError(create(part, sql), withoutLine)
+  const createAs = (part: string, sql: string) => `CREATE TABLE ${table(id, part)} AS\n${sql}`
+  const create = (part: string, sql: string) => Effect.mapError(database.run(createAs(part, sql)), inShownLine)
+  const runHidden = (sql: string) => Effect.mapError(database.run(sql), withoutStatement)
+  const createHidden = (part: string, sql: string) => runHidden(createAs(part, sql))
   const count = Effect.fnUntraced(function* (part: string) {
-    const [[rows] = []] = yield* database.run(`SELECT count(*) FROM ${table(id, part)}`)
+    const [[rows] = []] = yield* runHidden(`SELECT count(*) FROM ${table(id, part)}`)
     return Number(rows)
   })
 
@@ -145,7 +153,7 @@ const materialise = Effect.fnUntraced(function* (
       const names = plan.pivotFields
         .map(({ name }) => `CAST(${identifier(QuerySql.columnName(name))} AS VARCHAR)`)
         .join(", ")
-      const found = yield* database.run(
+      const found = yield* runHidden(
         `SELECT ${names} FROM ${sources.pivots} WHERE col <= ${plan.columnLimit} ORDER BY col`
       )
       columnsTruncated = found.length > plan.columnLimit
@@ -164,7 +172,7 @@ const materialise = Effect.fnUntraced(function* (
   let rowCount = yield* count("")
   const truncated = plan.limit !== undefined && rowCount > plan.limit
   if (truncated) {
-    yield* database.run(`DELETE FROM ${table(id, "")} WHERE rowid >= ${plan.limit}`)
+    yield* runHidden(`DELETE FROM ${table(id, "")} WHERE rowid >= ${plan.limit}`)
     rowCount = plan.limit ?? rowCount
   }
 

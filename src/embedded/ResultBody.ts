@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Stream from "effect/Stream"
-import type { DatabaseError, DuckDb } from "./DuckDb.ts"
+import { type DatabaseError, type DuckDb, withoutStatement } from "./DuckDb.ts"
 import * as ResultJson from "./ResultJson.ts"
 import type { ResultSet } from "./ResultSet.ts"
 import * as ResultText from "./ResultText.ts"
@@ -188,7 +188,8 @@ export const failure = (
   error: DatabaseError,
   options: Options
 ): string => {
-  const sentence = `${databaseFailed} ${error.message}`
+  const { message } = options.seesSql ? error : withoutStatement(error)
+  const sentence = `${databaseFailed} ${message}`
   switch (format) {
     case "json":
     case "inline_json":
@@ -201,7 +202,7 @@ export const failure = (
         ended,
         {
           message: databaseFailed,
-          message_details: error.message,
+          message_details: message,
           params: options.seesSql ? run.plan.sql : null,
           edit_url: null,
           error_pos: null,

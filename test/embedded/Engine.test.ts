@@ -797,7 +797,20 @@ describe("a run", () => {
       const broken = { ...planned, sql: planned.sql.replace("count(*)", "no_function(*)") }
       const error = yield* Effect.flip(QueryExecution.run(database, broken, "x"))
       assert.strictEqual(error.line, 3)
+      assert.include(error.message, '\nLINE 3:     no_function(*) AS "orders.count"\n            ^')
       assert.strictEqual(yield* left, 0)
+    })
+  )
+
+  it.effect("that fails in a statement nobody is shown says nothing of it", () =>
+    Effect.gen(function* () {
+      const { database, plan } = yield* engine
+      const planned = yield* plan({ fields: named("status", "count"), pivots: named("status") })
+      const broken = { ...planned, sql: planned.sql.replace('AS "orders.status"', 'AS "other"') }
+      const error = yield* Effect.flip(QueryExecution.run(database, broken, "x"))
+      assert.isUndefined(error.line)
+      assert.match(error.message, /^Binder Error: .*orders\.status/)
+      assert.notMatch(error.message, /LINE|SELECT/)
     })
   )
 })

@@ -694,4 +694,16 @@ describe("a failure", () => {
     assert.deepStrictEqual(at("Parser Error: x\n\nLINE 2: ...nosuch\n           ^", 1).sql_error_loc, { line: 1 })
     assert.deepStrictEqual(at("Conversion Error: x").sql_error_loc, {})
   })
+
+  it("quotes the statement to those who see SQL only", () => {
+    const message = "Parser Error: x\n\nLINE 2: nosuch(secret)\n        ^"
+    const error = new DuckDb.DatabaseError({ message, line: 2 })
+    for (const format of ["json", "json_detail", "json_bi", "csv"] as const) {
+      const told = (seesSql: boolean) =>
+        ResultBody.failure(run(table), format, { startedAt: 0, endedAt: 1500 }, error, { ...options, seesSql })
+      assert.include(told(true), "nosuch(secret)")
+      assert.include(told(false), "Parser Error: x")
+      assert.notInclude(told(false), "secret")
+    }
+  })
 })

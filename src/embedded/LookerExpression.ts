@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import { answer, apply, type Clock, cases, type Value, value } from "./expression/Functions.ts"
+import { answer, apply, type Clock, cases, number, type Value, value } from "./expression/Functions.ts"
 import { type Node, parse } from "./expression/Syntax.ts"
 import * as FilterExpression from "./FilterExpression.ts"
 import { zoneOf } from "./filter/DateFilter.ts"
@@ -114,7 +114,7 @@ export const compile = (
   const sqlOf = (node: Node): Result.Result<Value, string> => {
     switch (node.tag) {
       case "number":
-        return Result.succeed(value("number", node.text.replace(/^0+(?=\d)/, "")))
+        return Result.succeed(number(node.text))
       case "string":
         return Result.succeed(value("string", literal(node.text)))
       case "constant":

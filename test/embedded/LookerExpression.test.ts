@@ -81,6 +81,16 @@ const meaning: ReadonlyArray<readonly [expression: string, type: FieldType, sql:
   // biome-ignore lint/suspicious/noTemplateCurlyInString: Looker's own notation
   ["${custom} * 2", "number", "(n + 1) * 2"],
   ["# twice\n2 * # the number\n  3", "number", "6"],
+  ["30 * 24 * 60 * 60 * 1000", "number", "2592000000"],
+  ["2147483647 + 1 - -2147483648", "number", "4294967296"],
+  ["999999999999999999 * 9", "number", "8999999999999999991"],
+  ["9223372036854775807 + 1", "number", "9223372036854775808"],
+  ["1000000000000000000 * 1000000000000000000", "number", "CAST(1e36 AS DECIMAL(38, 0))"],
+  ["9".repeat(30), "number", "9".repeat(30)],
+  ["diff_days(date(2024, 1, 1), date(2024, 1, 31)) * 86400 * 1000", "number", "2592000000"],
+  ["extract_years(date(2024, 1, 1)) * extract_years(date(2024, 1, 1)) * 1000", "number", "4096576000"],
+  [`length(${f("s")}) * 1000000000`, "number", "length(s) * 1000000000::BIGINT"],
+  [`${f("m")} * 1000000000`, "number", "m * 1000000000::BIGINT"],
   // operators
   ["1 + 2 * 3", "number", "7"],
   ["(1 + 2) * 3", "number", "9"],
@@ -507,6 +517,28 @@ layer(evaluated)("LookerExpression", (it) => {
         assert.strictEqual((yield* column(sql))[0], text)
       }),
     { arbitrary: { runs: 200 } }
+  )
+
+  it.effect("makes no text of more than 65,535 bytes, however many calls are inside each other", () =>
+    Effect.gen(function* () {
+      const { column } = yield* Evaluated
+      const lengths = (expression: string) => column(`strlen(${Result.getOrThrow(compile(expression)).sql})`)
+      const nested = (count: number, from: string, call: (inner: string) => string): string =>
+        count === 0 ? from : call(nested(count - 1, from, call))
+      const grown = (count: number) => nested(count, f("s"), (inner) => `replace(${inner}, "p", "${"p".repeat(10)}")`)
+      const doubled = (count: number, from: string) => nested(count, from, (inner) => `concat(${inner}, ${inner})`)
+      // "apple pie" has three, "Pear" none.
+      assert.deepStrictEqual(yield* lengths(grown(4)), ["30006", "4", "0", null])
+      assert.include((yield* Effect.flip(lengths(grown(5)))).message, "replace makes a text of more than 65535 bytes")
+      assert.include((yield* Effect.flip(lengths(grown(12)))).message, "replace makes a text of more than 65535 bytes")
+      assert.deepStrictEqual((yield* lengths(doubled(7, f("s"))))[0], String(9 * 2 ** 7))
+      const most = "x".repeat(65_526)
+      assert.deepStrictEqual((yield* lengths(`concat("${most}", ${f("s")})`)).slice(0, 2), ["65535", "65530"])
+      const message = (yield* Effect.flip(lengths(`concat("${most}", ${f("s")}, "1")`))).message
+      assert.include(message, "concat makes a text of more than 65535 bytes")
+      // A text that is longer already may become shorter, or stay as long.
+      assert.deepStrictEqual((yield* lengths(`replace("${most}${most.slice(0, 30_000)}", "x", "y")`))[0], "95526")
+    })
   )
 })
 

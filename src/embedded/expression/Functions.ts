@@ -40,6 +40,12 @@ const none = value("null", "NULL")
 
 export const answer = (sql: string): Value => ({ sql, type: "yesno", isAnswer: true })
 
+/** A number as it is written. DuckDB would take a whole one for an INTEGER, whose products end at two thousand million. */
+export const number = (text: string): Value => {
+  const digits = text.replace(/^0+(?=\d)/, "")
+  return value("number", /^\d+$/.test(digits) ? `${digits}::${digits.length > 18 ? "HUGEINT" : "BIGINT"}` : digits)
+}
+
 const isMoment = (type: Value["type"]): boolean => type === "date" || type === "time"
 
 /** A time in UTC, or a date, on the wall clock of the query. */
@@ -88,6 +94,18 @@ const unify = (
   return Result.succeed([type, sql])
 }
 
+/**
+ * What an expression puts together may be as long as a text of Redshift, in bytes. DuckDB works on 2048 rows at a time, whatever its memory
+ * limit: a few calls of `replace` inside each other would take all the memory there is.
+ */
+const longestText = 65_535
+
+const tooLong = (name: string): string => `error('${name} makes a text of more than ${longestText} bytes')`
+
+/** SQL that may mention its texts several times, which are computed once, and written once: nested calls would double. */
+const once = (texts: ReadonlyArray<string>, sql: (...names: ReadonlyArray<string>) => string): string =>
+  `list_transform([CAST([${texts.join(", ")}] AS VARCHAR[])], lambda x: ${sql(...texts.map((_, index) => `x[${index + 1}]`))})[1]`
+
 const whole = (sql: string): string => `CAST(${sql} AS BIGINT)`
 
 const functions = new Map<string, Definition>()
@@ -124,12 +142,13 @@ simple(
   "number",
   (x, y) => `CASE WHEN isfinite(power(${x}, ${y})) THEN power(${x}, ${y}) END`
 )
-simple("round(value, num_decimals)", ["number", "number"], "number", (x, digits = "") =>
+simple("round(value, num_decimals)", ["number", "number"], "number", (x, digits = "") => {
   // DuckDB rounds decimals to a fixed number of digits only, and a DOUBLE has no more than fifteen.
-  /^\d{1,2}$/.test(digits)
-    ? `round(${x}, ${digits})`
-    : `round(CAST(${x} AS DOUBLE), CAST(greatest(-30, least(15, ${digits})) AS INTEGER))`
-)
+  const fixed = /^(\d{1,2})::BIGINT$/.exec(digits)
+  return fixed === null
+    ? `round(CAST(${x} AS DOUBLE), CAST(greatest(-30, least(15, ${digits})) AS INTEGER))`
+    : `round(${x}, ${fixed[1]})`
+})
 
 simple("length(string)", ["string"], "number", (s) => `length(${s})`)
 simple("lower(string)", ["string"], "string", (s) => `lower(${s})`)
@@ -139,7 +158,14 @@ simple(
   "replace(string, old_string, new_string)",
   ["string", "string", "string"],
   "string",
-  (s, old, by) => `replace(${s}, ${old}, ${by})`
+  // Replacing by nothing counts what there is to replace, and never makes a text longer.
+  (...texts) =>
+    once(
+      texts,
+      (s, old, by) =>
+        `CASE WHEN (strlen(${s}) - strlen(replace(${s}, ${old}, ''))) // strlen(${old}) * (strlen(${by}) - strlen(${old}))
+          > greatest(0, ${longestText} - strlen(${s})) THEN ${tooLong("replace")} ELSE replace(${s}, ${old}, ${by}) END`
+    )
 )
 simple(
   "substring(string, start_position, length)",
@@ -153,7 +179,15 @@ define("contains(string, search_string)", ["string", "string"], (_, ...args) =>
 define(
   "concat(value_1, value_2, ...)",
   ["any"],
-  (clock, ...args) => Result.succeed(value("string", `(${args.map((arg) => asText(clock, arg)).join(" || ")})`)),
+  (clock, ...args) => {
+    const joined = once(
+      args.map((arg) => asText(clock, arg)),
+      (...texts) =>
+        `CASE WHEN ${texts.map((text) => `strlen(${text})`).join(" + ")} > ${longestText} THEN ${tooLong("concat")}
+          ELSE ${texts.join(" || ")} END`
+    )
+    return Result.succeed(value("string", joined))
+  },
   true
 )
 

@@ -297,7 +297,9 @@ const sourceOf = Effect.fnUntraced(function* (database: Database, path: string) 
 const normalised = ({ dateFormat, name, type }: Column): string => {
   const column = identifier(name)
   if (dateFormat !== undefined) return `CAST(${column} AS VARCHAR)`
-  if (/^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|DECIMAL|BOOLEAN$|VARCHAR$)/.test(type)) return column
+  // Expressions work with them, and the sum of two of these would be one of these.
+  if (/^U?((TINY|SMALL)INT|INTEGER)$/.test(type)) return `CAST(${column} AS BIGINT)`
+  if (/^(U?(BIG|HUGE)INT$|DECIMAL|BOOLEAN$|VARCHAR$)/.test(type)) return column
   // There is an infinite date too, which belongs to no month.
   if (/^(DOUBLE|DATE|TIMESTAMP)$/.test(type)) return `CASE WHEN isfinite(${column}) THEN ${column} END`
   // Through text: 0.1 as a FLOAT is 0.10000000149 as a DOUBLE.

@@ -208,7 +208,7 @@ describe("a file", () => {
       yield* parquetFile(join(path, "p.parquet"), "SELECT 1 AS v, 'own' AS year")
       const { database } = yield* loaded(path)
       const tables = yield* Effect.forEach(["c", "j", "n", "p"], (name) => database.run(`SELECT * FROM ${name}`))
-      assert.deepStrictEqual(tables, [[[1n, "own"]], [[1n]], [[1n]], [[1, "own"]]])
+      assert.deepStrictEqual(tables, [[[1n, "own"]], [[1n]], [[1n]], [[1n, "own"]]])
     })
   )
 
@@ -356,6 +356,10 @@ const parquet = Layer.unwrap(
       join(path, "noise.parquet"),
       "SELECT i % 3 AS k, sin(i) * pow(10, i % 12) AS x FROM range(200000) r(i)"
     )
+    yield* parquetFile(
+      join(path, "narrow.parquet"),
+      "SELECT 127::TINYINT AS a, 255::UTINYINT AS b, 32767::SMALLINT AS c, 2147483647::INTEGER AS d, 4294967295::UINTEGER AS e"
+    )
     return EmbeddedLooker.layer({ data: [path, join(vega, "airports.csv"), join(vega, "flights-2k.json")] })
   })
 )
@@ -379,6 +383,20 @@ layer(parquet)("values", (it) => {
         totals.text,
         "Exact K,Exact Total Money,Exact Max Big\nk,12345678901234567890.123456790,9007199254740993\nl,,2\n"
       )
+    })
+  )
+
+  it.effect("of narrow types are numbers like any other for an expression", () =>
+    Effect.gen(function* () {
+      const dynamic = ["a", "b", "c", "d", "e"].map((name) => ({
+        category: "dimension",
+        dimension: `twice_${name}`,
+        expression: `\${narrow.${name}} + \${narrow.${name}}`
+      }))
+      const fields = dynamic.map(({ dimension }) => dimension)
+      assert.deepStrictEqual(yield* json({ view: "narrow", fields, dynamic_fields: JSON.stringify(dynamic) }), [
+        { twice_a: 254, twice_b: 510, twice_c: 65534, twice_d: 4294967294, twice_e: 8589934590 }
+      ])
     })
   )
 
@@ -416,7 +434,7 @@ layer(parquet)("values", (it) => {
       )
       assert.deepStrictEqual(
         yield* column({ view: "time", fields: ["time.count", "time.t_year"] }, "time.t_year"),
-        [2001, 2000, 2004]
+        [2004, 2001, 2000]
       )
       assert.deepStrictEqual(yield* column({ view: "exact", fields: ["exact.k"] }, "exact.k"), ["k", "l"])
     })

@@ -519,7 +519,7 @@ layer(evaluated)("LookerExpression", (it) => {
     { arbitrary: { runs: 200 } }
   )
 
-  it.effect("makes no text of more than 65,535 bytes, however many calls are inside each other", () =>
+  it.effect("makes no text of more than 32,767 bytes, however many calls are inside each other", () =>
     Effect.gen(function* () {
       const { column } = yield* Evaluated
       const lengths = (expression: string) => column(`strlen(${Result.getOrThrow(compile(expression)).sql})`)
@@ -529,15 +529,15 @@ layer(evaluated)("LookerExpression", (it) => {
       const doubled = (count: number, from: string) => nested(count, from, (inner) => `concat(${inner}, ${inner})`)
       // "apple pie" has three, "Pear" none.
       assert.deepStrictEqual(yield* lengths(grown(4)), ["30006", "4", "0", null])
-      assert.include((yield* Effect.flip(lengths(grown(5)))).message, "replace makes a text of more than 65535 bytes")
-      assert.include((yield* Effect.flip(lengths(grown(12)))).message, "replace makes a text of more than 65535 bytes")
+      assert.include((yield* Effect.flip(lengths(grown(5)))).message, "replace makes a text of more than 32767 bytes")
+      assert.include((yield* Effect.flip(lengths(grown(12)))).message, "replace makes a text of more than 32767 bytes")
       assert.deepStrictEqual((yield* lengths(doubled(7, f("s"))))[0], String(9 * 2 ** 7))
-      const most = "x".repeat(65_526)
-      assert.deepStrictEqual((yield* lengths(`concat("${most}", ${f("s")})`)).slice(0, 2), ["65535", "65530"])
+      const most = "x".repeat(32_758)
+      assert.deepStrictEqual((yield* lengths(`concat("${most}", ${f("s")})`)).slice(0, 2), ["32767", "32762"])
       const message = (yield* Effect.flip(lengths(`concat("${most}", ${f("s")}, "1")`))).message
-      assert.include(message, "concat makes a text of more than 65535 bytes")
+      assert.include(message, "concat makes a text of more than 32767 bytes")
       // A text that is longer already may become shorter, or stay as long.
-      assert.deepStrictEqual((yield* lengths(`replace("${most}${most.slice(0, 30_000)}", "x", "y")`))[0], "95526")
+      assert.deepStrictEqual((yield* lengths(`replace("${most}${most.slice(0, 30_000)}", "x", "y")`))[0], "62758")
     })
   )
 })

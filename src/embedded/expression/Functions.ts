@@ -95,10 +95,10 @@ const unify = (
 }
 
 /**
- * What an expression puts together may be as long as a text of Redshift, in bytes. DuckDB works on 2048 rows at a time, whatever its memory
+ * What an expression puts together may be as long as the text in a cell of a workbook, in bytes. DuckDB works on 2048 rows at a time, whatever its memory
  * limit: a few calls of `replace` inside each other would take all the memory there is.
  */
-const longestText = 65_535
+const longestText = 32_767
 
 const tooLong = (name: string): string => `error('${name} makes a text of more than ${longestText} bytes')`
 

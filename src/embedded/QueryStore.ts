@@ -1,5 +1,5 @@
 /**
- * The queries somebody created: immutable, numbered, and one for each distinct body.
+ * The queries somebody created: immutable, numbered by their bodies, and one for each distinct body.
  *
  * @since 0.1.0
  */
@@ -73,7 +73,7 @@ const normalised = (input: QueryInput) => ({
   filter_config: input.filter_config ?? null,
   visible_ui_sections: input.visible_ui_sections ?? null,
   dynamic_fields: input.dynamic_fields ?? null,
-  client_id: input.client_id ?? null,
+  client_id: input.client_id || null,
   query_timezone: input.query_timezone ?? null
 })
 
@@ -97,6 +97,15 @@ const lettersFor = (text: string, length: number): string =>
   [...createHash("sha256").update(`${length}:${text}`).digest().subarray(0, length)]
     .map((byte) => alphabet[byte % alphabet.length])
     .join("")
+
+/**
+ * Fifteen digits that depend on the text alone: a client that has kept an id over a restart must not get the rows of another query.
+ */
+const digitsFor = (text: string): number =>
+  1e14 + Number(createHash("sha256").update(text).digest().readBigUInt64BE() % BigInt(9e14))
+
+/** In characters, of all that a query carries for the pages of Looker: queries are kept for ever. */
+const mostCarried = 1_000_000
 
 /** Where `share_url` points: an embedded Looker has no pages, so the address is only a sign of where the query came from. */
 const pages = "http://embedded.looker"
@@ -142,6 +151,11 @@ export const make = (models: ReadonlyMap<string, Model>, options: Options): Quer
   const compile = (input: QueryInput, limit?: number) =>
     Effect.flatMap(now, (now) => QueryCompiler.compile(models, input, { now, limit }))
 
+  const unusedLetters = (text: string, length: number): string => {
+    const letters = lettersFor(text, length)
+    return bySlug.has(letters) ? unusedLetters(`${text} `, length) : letters
+  }
+
   const create = Effect.fn("QueryStore.create")(function* (input: QueryInput) {
     if (input.client_id && !/^[A-Za-z0-9]{22}$/.test(input.client_id)) {
       const message = "client_id must be 22 letters and digits."
@@ -161,12 +175,24 @@ export const make = (models: ReadonlyMap<string, Model>, options: Options): Quer
     const key = JSON.stringify(body, sortedKeys)
     const known = byBody.get(key)
     if (known !== undefined) return known
+    if (JSON.stringify([body.vis_config, body.filter_config]).length > mostCarried) {
+      const message = `vis_config and filter_config have more than ${mostCarried} characters: the embedded Looker keeps no more.`
+      return yield* QueryCompiler.invalid([
+        { field: body.vis_config === null ? "filter_config" : "vis_config", code: "invalid", message }
+      ])
+    }
+    if (body.client_id !== null && bySlug.has(body.client_id)) {
+      const message = `client_id ${body.client_id} is that of another query: leave it out, or make up another one.`
+      return yield* QueryCompiler.invalid([{ field: "client_id", code: "taken", message }])
+    }
     yield* compile(input)
-    const client_id = body.client_id ?? lettersFor(key, 22)
-    const slug = lettersFor(key, 7)
+    const client_id = body.client_id ?? unusedLetters(key, 22)
+    const slug = unusedLetters(key, 7)
+    let id = digitsFor(key)
+    while (byId.has(String(id))) id++
     const query = {
       can: { run: true, see_results: true, explore: true, create: true, show: true, download: true },
-      id: String(byId.size + 1),
+      id: String(id),
       ...body,
       client_id,
       slug,

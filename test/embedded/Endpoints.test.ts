@@ -110,6 +110,53 @@ for (const [where, looker] of [
       })
     )
 
+    it.effect("gives a query its id again after a restart, and no other query that id", () =>
+      Effect.gen(function* () {
+        const created = (limits: ReadonlyArray<number>) =>
+          Effect.gen(function* () {
+            const token = yield* login
+            const ids: Array<string> = []
+            for (const limit of limits) {
+              ids.push((yield* call("POST", "/queries", { token, json: { ...query, limit } })).json.id)
+            }
+            return ids
+          })
+        const [one, two] = yield* created([91, 92])
+        assert.match(`${one} ${two}`, /^\d{15} \d{15}$/)
+        assert.deepStrictEqual(yield* created([92, 91]).pipe(Effect.provide(inProcess(files))), [two, one])
+      })
+    )
+
+    it.effect("keeps the client id of a query for that query", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const client_id = "0123456789abcdefghijAB"
+        const create = (change: object) => call("POST", "/queries", { token, json: { ...query, limit: 3, ...change } })
+        const first = yield* create({ client_id })
+        assert.deepStrictEqual((yield* create({ client_id })).json, first.json)
+        const taken = yield* create({ client_id, limit: 4 })
+        assert.deepStrictEqual([taken.status, taken.json.errors[0].field], [422, "client_id"])
+        assert.include(taken.json.message, "is that of another query")
+        const own = yield* create({ limit: 5 })
+        assert.strictEqual((yield* create({ client_id: own.json.client_id, limit: 6 })).status, 422)
+        assert.deepStrictEqual((yield* call("GET", `/queries/slug/${client_id}`, { token })).json, first.json)
+      })
+    )
+
+    it.effect("refuses to keep more than a megabyte that it only carries", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        for (const field of ["vis_config", "filter_config"]) {
+          const send = (length: number) =>
+            call("POST", "/queries", { token, json: { ...query, [field]: { x: "x".repeat(length) } } })
+          const { json, status } = yield* send(1_000_000)
+          assert.deepStrictEqual([status, json.errors[0].field], [422, field])
+          assert.include(json.message, "1000000 characters")
+          assert.strictEqual((yield* send(100_000)).status, 200)
+        }
+      })
+    )
+
     it.effect("keeps what it carries without using it", () =>
       Effect.gen(function* () {
         const token = yield* login

@@ -519,7 +519,13 @@ export const load = Effect.fn("DataFolder.load")(function* (
   for (const [name, files] of Object.entries(data)) {
     // Each further model has a schema of its own, so that two of them may have a file of the same name.
     const schema = models.size === 0 ? "" : identifier(`model_${name}`)
-    if (schema !== "") yield* Effect.orDie(database.run(`CREATE SCHEMA ${schema}`))
+    if (schema !== "") {
+      const refused = ({ message }: DatabaseError) =>
+        new EmbeddedError({
+          message: `the model ${JSON.stringify(name)} needs another name, which differs not only in case: ${reason(message)}`
+        })
+      yield* Effect.mapError(database.run(`CREATE SCHEMA ${schema}`), refused)
+    }
     models.set(name, yield* loadModel(database, name, files, schema === "" ? "" : `${schema}.`))
   }
   if (models.size === 0) return yield* new EmbeddedError({ message: "no data: no model is named" })

@@ -110,9 +110,10 @@ const truncated = Effect.fnUntraced(function* (
   response: HttpServerResponse.HttpServerResponse,
   { at, end }: Extract<RequestFault, { readonly _tag: "Truncated" }>
 ) {
+  if (response.body._tag === "Empty") return response
   const whole = yield* bytesOf(response)
   const kept = whole.subarray(0, "bytes" in at ? at.bytes : Math.floor(whole.length * at.fraction))
-  if (end === "clean") return withBytes(response, kept)
+  if (end === "clean" || kept.length === whole.length) return withBytes(response, kept)
   const { source } = yield* HttpServerRequest.HttpServerRequest
   const cut = Effect.suspend(() => {
     if (!(source instanceof IncomingMessage)) return Effect.fail(new Error("the connection was reset"))
@@ -194,6 +195,8 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Faults | Q
           case "AppendedError":
             return Effect.gen(function* () {
               const response = yield* answering
+              // A 204 cannot have a body.
+              if (response.body._tag === "Empty") return response
               const whole = yield* bytesOf(response)
               return withBytes(response, Buffer.concat([whole, Buffer.from(fault.text)]))
             })

@@ -1261,6 +1261,12 @@ describe("several models", () => {
       }).pipe(Effect.provide(EmbeddedLooker.layer({ data, model: "first", models: { second: other } })))
       const twice = EmbeddedLooker.layer({ data, models: { embedded: other } })
       assert.include(String(yield* Effect.flip(Effect.scoped(Effect.provide(login, twice)))), "two models embedded")
+      for (const name of ["A", "a\0"]) {
+        const alike = EmbeddedLooker.layer({ data, models: { a: other, [name]: other } })
+        const refused = yield* Effect.flip(Effect.scoped(Effect.provide(login, alike)))
+        assert.strictEqual(refused._tag, "EmbeddedError")
+        assert.include(refused.message, `the model ${JSON.stringify(name)} needs another name`)
+      }
       const none = EmbeddedLooker.layer({})
       assert.include(String(yield* Effect.flip(Effect.scoped(Effect.provide(login, none)))), "no data")
     })

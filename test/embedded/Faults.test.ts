@@ -6,6 +6,7 @@ import { HttpClient, HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Looker, LookerApi, LookerHttp, Queries, QueryRunner, QueryTasks } from "effect-looker"
 import { EmbeddedLooker, Fault, Faults } from "effect-looker/embedded"
+import * as support from "./support.ts"
 import { folder, orders, wait } from "./support.ts"
 
 const query = { model: "embedded", view: "orders", fields: ["orders.status", "orders.count"], sorts: ["orders.status"] }
@@ -178,6 +179,11 @@ describe("a request", () => {
           assert.strictEqual(error._tag, "TruncatedResult")
           yield* faults.clear
         }
+        for (const at of [{ fraction: 1 }, { bytes: 1_000_000 }]) {
+          yield* faults.add({ on: { endpoint: "query_task_results" }, fault: Fault.truncated(at) })
+          assert.strictEqual(yield* body, whole)
+          yield* faults.clear
+        }
         yield* faults.add({
           on: { endpoint: "query_task_results" },
           fault: Fault.truncated({ bytes: 10 }, { end: "clean" })
@@ -195,6 +201,35 @@ describe("a request", () => {
           })
         )
       ))
+  }
+
+  for (const fault of [Fault.truncated({ fraction: 0.5 }), Fault.appendedError()]) {
+    for (const [where, looker] of [
+      ["in process", support.inProcess],
+      ["on a socket", support.overSocket]
+    ] as const) {
+      const on = { endpoint: "query_task_results" } as const
+      it.live(`that is answered with nothing has no body either with ${fault._tag}, ${where}`, () =>
+        Effect.gen(function* () {
+          const token = yield* support.login
+          const id = yield* support.createTask(token, query, "json")
+          const { status, text } = yield* support.call("GET", `/query_tasks/${id}/results`, { token, faulty: true })
+          assert.deepStrictEqual([status, text], [204, ""])
+        }).pipe(
+          Effect.provide(
+            looker(
+              { "orders.csv": orders },
+              {
+                faults: [
+                  { on, fault },
+                  { on, fault: Fault.notFinished(204) }
+                ]
+              }
+            )
+          )
+        )
+      )
+    }
   }
 
   it.effect("for rows that end too early is a truncated result, though nothing looks broken", () =>

@@ -52,7 +52,8 @@ const leadPart = 10
  *
  * **Details**
  *
- * `POST /login`, `DELETE /logout`, and `PATCH /session` after every login where a workspace is configured. The lifetime comes from the answer's `expires_in`; a token is renewed `tokenLead` before its end
+ * `POST /login`, `DELETE /logout`, and `PATCH /session` after every login where a workspace is configured. The lifetime comes from the
+ * answer's `expires_in`; a token is renewed `tokenLead` before its end
  * (see `LookerPolicy`), or a tenth of its life where that is shorter.
  *
  * @category constructors

@@ -3,6 +3,7 @@ import { Clock, Duration, Effect, Fiber, Layer, Schedule } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
 import { LookerApi, type LookerError, LookerHttp, LookerPolicy, Queries, QueryTasks } from "effect-looker"
 import { httpClients, looker } from "./support/layers.ts"
+import * as observe from "./support/observe.ts"
 import * as StubLooker from "./support/StubLooker.ts"
 import { pass, runOut, timed } from "./support/time.ts"
 
@@ -33,6 +34,26 @@ const killQuery = QueryTasks.QueryTasks.use((tasks) => tasks.killQuery("t1"))
 
 const page = (title: string) =>
   `<!DOCTYPE html>\n<html><head><title>${title}</title></head><body>${"<p>x</p>".repeat(500)}</body></html>`
+
+describe("a trace", () => {
+  it.effect("is kept, and told to Looker, where a tracer is installed, and not where there is none", () => {
+    const { layer, received } = StubLooker.inProcess(always({ json: { id: "1" } }))
+    const observer = observe.make()
+    return Effect.gen(function* () {
+      yield* query
+      yield* Effect.provide(query, observer.layer)
+      const [untraced, traced] = apart(received)
+      assert.deepStrictEqual(
+        [untraced, traced].map((request) => Object.keys(request?.headers ?? {}).includes("traceparent")),
+        [false, true]
+      )
+      assert.sameMembers(
+        observer.spans.map(({ name }) => name),
+        ["Queries.query", "GET"]
+      )
+    }).pipe(Effect.provide(looker(layer)))
+  })
+})
 
 describe("a status", () => {
   const tags: ReadonlyArray<readonly [number, LookerError.HttpError["_tag"]]> = [

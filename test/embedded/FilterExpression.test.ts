@@ -370,7 +370,7 @@ layer(filtered)("FilterExpression", (it) => {
         const { ids } = yield* Filtered
         const pattern = [
           "%",
-          ...pieces.filter((piece, at) => piece !== "\\" || !/^[\^%_]/.test(pieces[at + 1] ?? "")),
+          ...pieces.filter((piece, at) => piece !== "\\" || !/^[\^%_]/.test(pieces[at + 1] ?? "%")),
           "%"
         ]
         for (const [written, expected] of [

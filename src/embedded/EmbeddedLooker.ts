@@ -273,6 +273,9 @@ const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.
     (endpoints) => Layer.provideMerge(FaultMiddleware.layer, endpoints)
   )
 
+/** The script of faults, out of the stores, for a test that adds to it. */
+const layerFaults: Layer.Layer<Faults.Faults, never, Faults.Faults> = Layer.effect(Faults.Faults, Faults.Faults)
+
 /**
  * The routes, to be served by any `HttpRouter`.
  *
@@ -280,10 +283,7 @@ const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.
  * @since 0.1.0
  */
 export const layerRoutes = (options: Options): Layer.Layer<Faults.Faults, EmbeddedError, HttpRouter.HttpRouter> =>
-  Layer.effect(Faults.Faults, Faults.Faults).pipe(
-    Layer.merge(layerEndpoints(options)),
-    Layer.provide(layerStores(options))
-  )
+  Layer.merge(layerFaults, layerEndpoints(options)).pipe(Layer.provide(layerStores(options)))
 
 /**
  * An embedded Looker in process: an `HttpClient` whose requests go straight to the routes, whatever the host in their URL.
@@ -323,8 +323,7 @@ export const layer = (options: Options): Layer.Layer<HttpClient.HttpClient | Fau
       )
     })
   )
-  const faults = Layer.effect(Faults.Faults, Faults.Faults)
-  return Layer.provide(Layer.merge(client, faults), layerStores(options))
+  return Layer.provide(Layer.merge(client, layerFaults), layerStores(options))
 }
 
 const cannotListen = (host: string, port: number) => (error: HttpServerError.ServeError) => {
@@ -373,7 +372,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<EmbeddedServer 
         })
       )
       return Layer.provideMerge(described, served).pipe(
-        Layer.merge(Layer.effect(Faults.Faults, Faults.Faults)),
+        Layer.merge(layerFaults),
         Layer.provide(listening),
         Layer.provide(layerStores(options))
       )

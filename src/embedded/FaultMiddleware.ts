@@ -15,7 +15,6 @@ import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type { unhandled } from "effect/Types"
 import { LookerApi } from "../api/LookerApi.ts"
-import { documentationUrl } from "../api/WireError.ts"
 import type { Query } from "../domain/Query.ts"
 import type { RequestFault } from "./Fault.ts"
 import { Faults } from "./Faults.ts"
@@ -173,9 +172,9 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Faults | Q
             return Effect.andThen(Effect.interruptible(Effect.sleep(fault.duration)), answering)
           case "TooManyRequests":
             return Effect.succeed(
-              HttpServerResponse.jsonUnsafe(
-                { message: "Too many requests", documentation_url: documentationUrl },
-                { status: 429, headers: fault.retryAfter === undefined ? {} : { "retry-after": fault.retryAfter } }
+              HttpServerResponse.setHeaders(
+                LookerErrors.reply(429, "Too many requests"),
+                fault.retryAfter === undefined ? {} : { "retry-after": fault.retryAfter }
               )
             )
           case "Unavailable":
@@ -183,11 +182,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Faults | Q
           case "Reset":
             return fault.when === "before" ? hangUp : Effect.andThen(answering, hangUp)
           case "NotFinished":
-            return Effect.succeed(
-              fault.status === 204
-                ? HttpServerResponse.empty({ status: 204 })
-                : HttpServerResponse.text("The query is not finished", { status: 202 })
-            )
+            return Effect.succeed(LookerErrors.notFinished(fault.status))
           case "HtmlNotFound":
             return Effect.succeed(page(404, "Looker Not Found (404)", fault.contentType))
           case "Truncated":

@@ -157,7 +157,7 @@ const refusal = (models: Models, index: number, { fault, on }: Rule): EmbeddedEr
   if (named !== undefined && isOfTask(fault)) {
     return refuse("a task is struck whatever endpoint it is asked about at: leave out on.endpoint")
   }
-  const known = endpoints()
+  const known = named === undefined ? [] : endpoints()
   const absent = typeof on?.query === "object" ? nowhere(models, on.query) : undefined
   if (absent !== undefined) return refuse(absent)
   const unknown = named?.find((name) => !known.includes(name))

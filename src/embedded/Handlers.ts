@@ -16,7 +16,8 @@ import * as Stream from "effect/Stream"
 import { type Authorization, CurrentSession, LookerApi } from "../api/LookerApi.ts"
 import { BadRequest, NotFound } from "../LookerError.ts"
 import { closing, DuckDb, withoutStatement } from "./DuckDb.ts"
-import { projected } from "./Projection.ts"
+import * as LookerErrors from "./LookerErrors.ts"
+import { answer } from "./Projection.ts"
 import * as QueryCompiler from "./QueryCompiler.ts"
 import { QueryStore, type StoredQuery } from "./QueryStore.ts"
 import * as ResultBody from "./ResultBody.ts"
@@ -36,8 +37,6 @@ const bufferedCells = 300_000
 
 const cellsOf = (task: Task | undefined): number =>
   task?.state.status === "complete" ? task.state.result.rows.rowCount * task.state.result.columns.length : 0
-
-const answer = (value: object, fields: string | undefined) => HttpServerResponse.jsonUnsafe(projected(value, fields))
 
 const isFormat = (format: string): format is ResultBody.Format => ResultBody.formats.some((known) => known === format)
 
@@ -292,10 +291,7 @@ export const layerQuery = (
             const { state } = task
             const format = formatOf(task)
             const reading = bodyOptions(yield* currentUser, task)
-            const notFinished =
-              options.notFinished === 204
-                ? HttpServerResponse.empty({ status: 204 })
-                : HttpServerResponse.text("The query is not finished", { status: 202 })
+            const notFinished = LookerErrors.notFinished(options.notFinished)
             if (task.shown !== undefined) return task.shown === "expired" ? yield* notFound : notFinished
             switch (state.status) {
               case "added":

@@ -7,9 +7,8 @@
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Layer from "effect/Layer"
-import { documentationUrl } from "../api/WireError.ts"
+import { reply } from "./LookerErrors.ts"
 
 /**
  * Whether an address can be reached from this machine alone.
@@ -47,7 +46,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRoute
       const message =
         "This embedded Looker listens on its own machine only, and answers to 127.0.0.1 and localhost only. " +
         "Give it a host to listen on to open it to others."
-      return HttpServerResponse.jsonUnsafe({ message, documentation_url: documentationUrl }, { status: 403 })
+      return reply(403, message)
     }),
   { global: true }
 )

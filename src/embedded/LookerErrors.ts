@@ -26,8 +26,25 @@ import * as DuckDb from "./DuckDb.ts"
  */
 export const maxBodySize = ByteSize.megabytes(10)
 
-const reply = (status: number, message: string, rest: object = {}) =>
+/**
+ * An error as Looker words it.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const reply = (status: number, message: string, rest: object = {}) =>
   HttpServerResponse.jsonUnsafe({ message, ...rest, documentation_url: documentationUrl }, { status })
+
+/**
+ * What results are that are not there yet: 202, or 204 as Looker answered before 25.0.9.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const notFinished = (status: 202 | 204): HttpServerResponse.HttpServerResponse =>
+  status === 204
+    ? HttpServerResponse.empty({ status: 204 })
+    : HttpServerResponse.text("The query is not finished", { status: 202 })
 
 const prefix = "/api/4.0"
 

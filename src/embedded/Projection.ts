@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Predicate from "effect/Predicate"
 
 interface Selection extends Map<string, Selection | undefined> {}
@@ -39,11 +40,15 @@ const select = (value: object, selection: Selection): object =>
       })
   )
 
+/** An empty `fields`, and the `null` of the TypeScript SDK, leave everything. */
+const projected = (value: object, fields: string | undefined): object =>
+  fields === undefined || fields.trim() === "" || fields === "null" ? value : select(value, parse(fields))
+
 /**
- * `fields=id,query(id,model)` leaves those keys; an empty `fields`, and the `null` of the TypeScript SDK, leave everything.
+ * An answer of which `fields=id,query(id,model)` leaves those keys.
  *
- * @category conversions
+ * @category constructors
  * @since 0.1.0
  */
-export const projected = (value: object, fields: string | undefined): object =>
-  fields === undefined || fields.trim() === "" || fields === "null" ? value : select(value, parse(fields))
+export const answer = (value: object, fields: string | undefined): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.jsonUnsafe(projected(value, fields))

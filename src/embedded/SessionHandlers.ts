@@ -5,14 +5,13 @@
  */
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as UrlParams from "effect/http/UrlParams"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as Layer from "effect/Layer"
 import { Authorization, CurrentSession, LookerApi } from "../api/LookerApi.ts"
 import { Forbidden, NotFound, Unauthorized } from "../LookerError.ts"
-import { projected } from "./Projection.ts"
+import { answer } from "./Projection.ts"
 import * as QueryCompiler from "./QueryCompiler.ts"
 import { Sessions } from "./Sessions.ts"
 import { type User, Users } from "./Users.ts"
@@ -153,7 +152,7 @@ export const layerUser: Layer.Layer<
     return handlers.handle("me", ({ query }) =>
       Effect.gen(function* () {
         const { userId } = yield* CurrentSession
-        return HttpServerResponse.jsonUnsafe(projected(bodyOf(yield* users.get(userId)), query.fields))
+        return answer(bodyOf(yield* users.get(userId)), query.fields)
       })
     )
   })

@@ -1,0 +1,173 @@
+/**
+ * The database: one DuckDB in memory, whose statements fail loudly, can be interrupted, and never outlive the scope.
+ *
+ * @since 0.1.0
+ */
+
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from "@duckdb/node-api"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { EmbeddedError } from "../EmbeddedError.ts"
+
+/**
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly memoryLimit?: string | undefined
+}
+
+/**
+ * What DuckDB said; `line` (1-based) is where in the statement, when it knows.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DatabaseError extends Data.TaggedError("DatabaseError")<{
+  readonly message: string
+  readonly line: number | undefined
+}> {}
+
+/**
+ * The error of a statement that is not for the reader: without its lines, which DuckDB quotes at the end, and without the place.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const withoutStatement = ({ message }: DatabaseError): DatabaseError =>
+  new DatabaseError({ message: message.replace(/\s*^LINE \d+: [\s\S]*/m, ""), line: undefined })
+
+/**
+ * Why a statement fails that comes, or still runs, when the scope of the database closes.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const closing = new DatabaseError({ message: "the embedded Looker is closing", line: undefined })
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Rows = ReadonlyArray<ReadonlyArray<DuckDBValue>>
+
+/**
+ * `run` executes one statement on a connection of its own and gives all its rows. Interrupting it interrupts the statement and
+ * waits until DuckDB has let go of it.
+ *
+ * **Gotchas**
+ *
+ * There is no stream on purpose: DuckDB's streams end an error, and an interrupt, like the end of the rows. Queries of users
+ * are materialised as tables and read in pages.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class DuckDb extends Context.Service<
+  DuckDb,
+  { readonly run: (sql: string) => Effect.Effect<Rows, DatabaseError> }
+>()("effect-looker/embedded/DuckDb") {}
+
+/**
+ * An interrupt is lost while the statement still waits for a thread, so it is repeated this often, in milliseconds. Real time:
+ * a `TestClock` must not keep a statement running.
+ */
+const interruptEvery = 5
+
+const toError = (cause: unknown): DatabaseError => {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const line = /^LINE (\d+):/m.exec(message)?.[1]
+  return new DatabaseError({ message, line: line === undefined ? undefined : Number(line) })
+}
+
+const rowsOf = (connection: DuckDBConnection, sql: string): Promise<Rows> =>
+  connection.run(sql).then((result) => result.getRows())
+
+const statement = (connection: DuckDBConnection, sql: string): Effect.Effect<Rows, DatabaseError> =>
+  Effect.callback((resume) => {
+    const settled = rowsOf(connection, sql).then(
+      (rows) => resume(Effect.succeed(rows)),
+      (cause) => resume(Effect.fail(toError(cause)))
+    )
+    return Effect.promise(() => {
+      connection.interrupt()
+      const timer = setInterval(() => connection.interrupt(), interruptEvery)
+      return settled.finally(() => clearInterval(timer))
+    })
+  })
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Options): Effect.Effect<DuckDb["Service"], EmbeddedError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const directory = yield* Effect.acquireRelease(
+      Effect.tryPromise({
+        try: () => mkdtemp(join(tmpdir(), "effect-looker-")),
+        catch: (cause) => new EmbeddedError({ message: `no temporary directory for DuckDB: ${String(cause)}` })
+      }),
+      (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
+    )
+    const memoryLimit = options.memoryLimit ?? "1GB"
+    const instance = yield* Effect.acquireRelease(
+      Effect.tryPromise({
+        try: () =>
+          DuckDBInstance.create(":memory:", {
+            memory_limit: memoryLimit,
+            temp_directory: directory,
+            autoinstall_known_extensions: "false",
+            autoload_known_extensions: "false"
+          }),
+        catch: (cause) =>
+          new EmbeddedError({ message: `DuckDB did not start (memoryLimit ${memoryLimit}): ${toError(cause).message}` })
+      }),
+      (instance) => Effect.sync(() => instance.closeSync())
+    )
+
+    // Closing during a statement would leave its promise pending for ever: whatever still runs is interrupted and awaited first.
+    const running = new Map<DuckDBConnection, Promise<void>>()
+    let isClosing = false
+    yield* Effect.addFinalizer(() =>
+      Effect.promise(() => {
+        isClosing = true
+        const timer = setInterval(() => {
+          for (const connection of running.keys()) connection.interrupt()
+        }, interruptEvery)
+        return Promise.all(running.values()).finally(() => clearInterval(timer))
+      })
+    )
+
+    const run = (sql: string) =>
+      Effect.acquireUseRelease(
+        Effect.suspend(() =>
+          isClosing ? Effect.fail(closing) : Effect.tryPromise({ try: () => instance.connect(), catch: toError })
+        ).pipe(
+          Effect.map((connection) => {
+            let done = () => {}
+            running.set(connection, new Promise((resolve) => (done = resolve)))
+            return { connection, done }
+          })
+        ),
+        ({ connection }) => Effect.mapError(statement(connection, sql), (error) => (isClosing ? closing : error)),
+        ({ connection, done }) =>
+          Effect.sync(() => {
+            connection.closeSync()
+            running.delete(connection)
+            done()
+          })
+      )
+    return DuckDb.of({ run })
+  })
+
+/**
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (options: Options): Layer.Layer<DuckDb, EmbeddedError> => Layer.effect(DuckDb, make(options))

@@ -1,0 +1,125 @@
+/**
+ * Fields as SQL expressions: what a dimension shows in a time zone, and what a measure adds up.
+ *
+ * @since 0.1.0
+ */
+
+import { literal } from "../database/Sql.ts"
+import type { Dimension, FieldType, Measure, Timeframe } from "../model/Model.ts"
+
+/**
+ * A column of times is in UTC, and is read on the wall clock of the query's time zone. Dates have no zone.
+ */
+const local = ({ column, columnType }: Dimension, timezone: string): string =>
+  columnType === "time" && timezone !== "UTC" ? `timezone(${literal(timezone)}, timezone('UTC', ${column}))` : column
+
+/**
+ * A DATE, or a TIMESTAMP on the wall clock, as a timeframe writes it.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const timeframeSql = (timeframe: Timeframe, value: string): string => {
+  switch (timeframe) {
+    case "time":
+      return `strftime(${value}, '%Y-%m-%d %H:%M:%S')`
+    case "date":
+      return `strftime(${value}, '%Y-%m-%d')`
+    case "week":
+      return `strftime(date_trunc('week', ${value}), '%Y-%m-%d')`
+    case "month":
+      return `strftime(${value}, '%Y-%m')`
+    case "quarter":
+      return `(strftime(${value}, '%Y') || '-Q' || quarter(${value}))`
+    case "year":
+      return `year(${value})`
+  }
+}
+
+/**
+ * The first day of what a timeframe has written, as a DATE.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const periodStartSql = (timeframe: Timeframe, text: string): string => {
+  switch (timeframe) {
+    case "month":
+      return `TRY_CAST(${text} || '-01' AS DATE)`
+    case "quarter":
+      return `TRY_CAST(split_part(${text}, '-Q', 1) || '-' || (split_part(${text}, '-Q', 2)::INTEGER * 3 - 2) || '-01' AS DATE)`
+    case "year":
+      return `make_date(${text}, 1, 1)`
+    default:
+      return `TRY_CAST(${text} AS DATE)`
+  }
+}
+
+/**
+ * The value of a dimension as it is shown: text for all types but `number`.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const dimensionSql = (dimension: Dimension, timezone: string): string => {
+  const { column, columnType, timeframe } = dimension
+  if (timeframe !== undefined) return timeframeSql(timeframe, local(dimension, timezone))
+  return columnType === "yesno" ? `CASE WHEN ${column} THEN 'Yes' WHEN NOT ${column} THEN 'No' END` : column
+}
+
+/**
+ * The value of a dimension as an expression works with it: the first day of its week, month or quarter, where it shows one.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const valueSql = (
+  dimension: Dimension,
+  timezone: string
+): { readonly sql: string; readonly type: FieldType } => {
+  const { column, columnType, timeframe } = dimension
+  switch (timeframe) {
+    case undefined:
+    case "time":
+      return { sql: column, type: columnType }
+    case "year":
+      return { sql: timeframeSql(timeframe, local(dimension, timezone)), type: "number" }
+    case "date":
+      return { sql: columnType === "date" ? column : `CAST(${local(dimension, timezone)} AS DATE)`, type: "date" }
+    default:
+      return { sql: `CAST(date_trunc('${timeframe}', ${local(dimension, timezone)}) AS DATE)`, type: "date" }
+  }
+}
+
+/**
+ * The aggregate of a measure.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const measureSql = ({ aggregate, column, conditions, isDouble }: Measure): string => {
+  const where = conditions.length > 0 ? ` FILTER (WHERE ${conditions.map((sql) => `(${sql})`).join(" AND ")})` : ""
+  // DOUBLEs are added in order, or the last digits of a sum would change from run to run.
+  const ordered = isDouble ? `${column} ORDER BY ${column}` : column
+  switch (aggregate) {
+    case "count":
+      return `count(${column ?? "*"})${where}`
+    case "count_distinct":
+      return `count(DISTINCT ${column})${where}`
+    case "sum":
+      return `sum(${ordered})${where}`
+    case "average":
+      return `avg(${ordered})${where}`
+    case "median": {
+      // DuckDB's median of decimals has no more digits than they have: of 1.01 and 1.02 it makes 1.01.
+      const middle = (order: string) => `quantile_disc(${column}, 0.5 ORDER BY ${column} ${order})${where}`
+      return `list_avg([${middle("ASC")}, ${middle("DESC")}])`
+    }
+    case "min":
+      return `min(${column})${where}`
+    case "max":
+      return `max(${column})${where}`
+    case "list":
+      return `string_agg(DISTINCT ${column}, ', ' ORDER BY ${column})${where}`
+  }
+}

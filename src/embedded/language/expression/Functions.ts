@@ -1,0 +1,316 @@
+/**
+ * The functions and operators of Looker's expression language that custom fields and custom filters have, as SQL.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import { literal } from "../../database/Sql.ts"
+import type { FieldType } from "../../model/Model.ts"
+
+/** A part of an expression as SQL. `null` has a type of its own, that fits every other. */
+export interface Value {
+  readonly sql: string
+  readonly type: FieldType | "null"
+  /** The answer to a question: where SQL says NULL, Looker says No. */
+  readonly isAnswer: boolean
+}
+
+/** What an argument may be. A moment is a date or a time. */
+type Parameter = "string" | "number" | "yesno" | "moment" | "any"
+
+interface Definition {
+  /** As Looker's documentation writes it. */
+  readonly usage: string
+  readonly parameters: ReadonlyArray<Parameter>
+  /** The last parameter may come again. */
+  readonly repeats: boolean
+  readonly build: (clock: Clock, ...args: ReadonlyArray<Value>) => Result.Result<Value, string>
+}
+
+/** The time zone, and the current time as SQL. */
+export interface Clock {
+  readonly zone: string
+  readonly now: string
+}
+
+export const value = (type: Value["type"], sql: string): Value => ({ sql, type, isAnswer: false })
+
+/** For an argument that `apply` would have missed. */
+const none = value("null", "NULL")
+
+export const answer = (sql: string): Value => ({ sql, type: "yesno", isAnswer: true })
+
+/** A number as it is written. DuckDB would take a whole one for an INTEGER, whose products end at two thousand million. */
+export const number = (text: string): Value => {
+  const digits = text.replace(/^0+(?=\d)/, "")
+  return value("number", /^\d+$/.test(digits) ? `${digits}::${digits.length > 18 ? "HUGEINT" : "BIGINT"}` : digits)
+}
+
+const isMoment = (type: Value["type"]): boolean => type === "date" || type === "time"
+
+/** A time in UTC, or a date, on the wall clock of the query. */
+const wall = ({ zone }: Clock, { sql, type }: Value): string => {
+  if (type !== "time") return `CAST(${sql} AS TIMESTAMP)`
+  return zone === "UTC" ? sql : `timezone(${literal(zone)}, timezone('UTC', ${sql}))`
+}
+
+/** From the wall clock to UTC. */
+const utc = ({ zone }: Clock, sql: string): string =>
+  zone === "UTC" ? sql : `timezone('UTC', timezone(${literal(zone)}, ${sql}))`
+
+/** A midnight, where a date meets a time. */
+const asTime = (clock: Clock, moment: Value): string =>
+  moment.type === "time" ? moment.sql : utc(clock, wall(clock, moment))
+
+/** A text as `concat` joins it: as it is shown in results. */
+const asText = (clock: Clock, shown: Value): string => {
+  switch (shown.type) {
+    case "yesno":
+      return `CASE WHEN ${shown.sql} THEN 'Yes' ELSE 'No' END`
+    case "date":
+      return `strftime(${shown.sql}, '%Y-%m-%d')`
+    case "time":
+      return `strftime(${wall(clock, shown)}, '%Y-%m-%d %H:%M:%S')`
+    case "string":
+      return shown.sql
+    default:
+      return `CAST(${shown.sql} AS VARCHAR)`
+  }
+}
+
+/** Values of one type, or why there is none that fits them all. A date among times is its midnight. */
+const unify = (
+  clock: Clock,
+  values: ReadonlyArray<Value>
+): Result.Result<readonly [type: Value["type"], sql: ReadonlyArray<string>], string> => {
+  const types = [...new Set(values.map(({ type }) => type))].filter((type) => type !== "null")
+  const moments = types.every(isMoment)
+  if (types.length > 1 && !moments) {
+    const hint = types.includes("string") && types.some(isMoment) ? ": a date is written date(year, month, day)" : ""
+    return Result.fail(`a ${types[0]} and a ${types[1]} do not go together${hint}`)
+  }
+  const type = types.length > 1 ? "time" : (types[0] ?? "null")
+  const sql = values.map((value) => (type === "time" && value.type !== "null" ? asTime(clock, value) : value.sql))
+  return Result.succeed([type, sql])
+}
+
+/**
+ * What an expression puts together may be as long as the text in a cell of a workbook, in bytes. DuckDB works on 2048 rows at a time, whatever its memory
+ * limit: a few calls of `replace` inside each other would take all the memory there is.
+ */
+const longestText = 32_767
+
+const tooLong = (name: string): string => `error('${name} makes a text of more than ${longestText} bytes')`
+
+/** SQL that may mention its texts several times, which are computed once, and written once: nested calls would double. */
+const once = (texts: ReadonlyArray<string>, sql: (...names: ReadonlyArray<string>) => string): string =>
+  `list_transform([CAST([${texts.join(", ")}] AS VARCHAR[])], lambda x: ${sql(...texts.map((_, index) => `x[${index + 1}]`))})[1]`
+
+const whole = (sql: string): string => `CAST(${sql} AS BIGINT)`
+
+const functions = new Map<string, Definition>()
+
+const define = (
+  usage: string,
+  parameters: ReadonlyArray<Parameter>,
+  build: Definition["build"],
+  repeats = false
+): void => {
+  functions.set(usage.slice(0, usage.indexOf("(")), { usage, parameters, repeats, build })
+}
+
+/** A function whose SQL does not depend on the types of what it is given. */
+const simple = (
+  usage: string,
+  parameters: ReadonlyArray<Parameter>,
+  type: FieldType,
+  sql: (...args: ReadonlyArray<string>) => string
+): void => define(usage, parameters, (_, ...args) => Result.succeed(value(type, sql(...args.map((arg) => arg.sql)))))
+
+simple("abs(value)", ["number"], "number", (x) => `abs(${x})`)
+simple("ceiling(value)", ["number"], "number", (x) => `ceil(${x})`)
+simple("floor(value)", ["number"], "number", (x) => `floor(${x})`)
+// No value where there is no result that JSON can write.
+simple("mod(value, divisor)", ["number", "number"], "number", (x, y) => `CASE WHEN ${y} <> 0 THEN ${x} % ${y} END`)
+simple("sqrt(value)", ["number"], "number", (x) => `try(sqrt(${x}))`)
+simple("ln(value)", ["number"], "number", (x) => `try(ln(${x}))`)
+simple("log(value)", ["number"], "number", (x) => `try(log10(${x}))`)
+simple("exp(value)", ["number"], "number", (x) => `CASE WHEN isfinite(exp(${x})) THEN exp(${x}) END`)
+simple(
+  "power(base, exponent)",
+  ["number", "number"],
+  "number",
+  (x, y) => `CASE WHEN isfinite(power(${x}, ${y})) THEN power(${x}, ${y}) END`
+)
+simple("round(value, num_decimals)", ["number", "number"], "number", (x, digits = "") => {
+  // DuckDB rounds decimals to a fixed number of digits only, and a DOUBLE has no more than fifteen.
+  const fixed = /^(\d{1,2})::BIGINT$/.exec(digits)
+  return fixed === null
+    ? `round(CAST(${x} AS DOUBLE), CAST(greatest(-30, least(15, ${digits})) AS INTEGER))`
+    : `round(${x}, ${fixed[1]})`
+})
+
+simple("length(string)", ["string"], "number", (s) => `length(${s})`)
+simple("lower(string)", ["string"], "string", (s) => `lower(${s})`)
+simple("upper(string)", ["string"], "string", (s) => `upper(${s})`)
+simple("position(string, search_string)", ["string", "string"], "number", (s, part) => `strpos(${s}, ${part})`)
+simple(
+  "replace(string, old_string, new_string)",
+  ["string", "string", "string"],
+  "string",
+  // Replacing by nothing counts what there is to replace, and never makes a text longer.
+  (...texts) =>
+    once(
+      texts,
+      (s, old, by) =>
+        `CASE WHEN (strlen(${s}) - strlen(replace(${s}, ${old}, ''))) // strlen(${old}) * (strlen(${by}) - strlen(${old}))
+          > greatest(0, ${longestText} - strlen(${s})) THEN ${tooLong("replace")} ELSE replace(${s}, ${old}, ${by}) END`
+    )
+)
+simple(
+  "substring(string, start_position, length)",
+  ["string", "number", "number"],
+  "string",
+  (s, start, length) => `substring(${s}, ${whole(start ?? "")}, ${whole(length ?? "")})`
+)
+define("contains(string, search_string)", ["string", "string"], (_, ...args) =>
+  Result.succeed(answer(`contains(${args.map((arg) => arg.sql).join(", ")})`)))
+// Without a value where one of them has none (inferred: what most databases do).
+define(
+  "concat(value_1, value_2, ...)",
+  ["any"],
+  (clock, ...args) => {
+    const joined = once(
+      args.map((arg) => asText(clock, arg)),
+      (...texts) =>
+        `CASE WHEN ${texts.map((text) => `strlen(${text})`).join(" + ")} > ${longestText} THEN ${tooLong("concat")}
+          ELSE ${texts.join(" || ")} END`
+    )
+    return Result.succeed(value("string", joined))
+  },
+  true
+)
+
+for (const unit of ["day", "month", "year", "hour", "minute", "second"] as const) {
+  const inTime = unit === "hour" || unit === "minute" || unit === "second"
+  // Days are added to the wall clock, hours to the time that passes, as in filters.
+  define(`add_${unit}s(number, date)`, ["number", "moment"], (clock, number = none, moment = none) => {
+    const by = `to_${unit}s(CAST(${number.sql} AS ${inTime ? "BIGINT" : "INTEGER"}))`
+    if (inTime) return Result.succeed(value("time", `(${asTime(clock, moment)} + ${by})`))
+    const sum = `(${wall(clock, moment)} + ${by})`
+    return Result.succeed(
+      moment.type === "time" ? value("time", utc(clock, sum)) : value("date", `CAST(${sum} AS DATE)`)
+    )
+  })
+  // Complete units (inferred: databases differ, and Looker asks the database).
+  define(`diff_${unit}s(start_date, end_date)`, ["moment", "moment"], (clock, start = none, end = none) => {
+    const of = inTime ? asTime : wall
+    return Result.succeed(value("number", `date_sub('${unit}', ${of(clock, start)}, ${of(clock, end)})`))
+  })
+  define(`extract_${unit}s(date)`, ["moment"], (clock, moment = none) =>
+    Result.succeed(value("number", `date_part('${unit}', ${wall(clock, moment)})`))
+  )
+  if (unit === "second") continue
+  define(`trunc_${unit}s(date)`, ["moment"], (clock, moment = none) => {
+    const shown = wall(clock, moment)
+    const begun = `date_trunc('${unit}', ${shown})`
+    if (!inTime) return Result.succeed(value("date", `CAST(${begun} AS DATE)`))
+    // By what has passed since: an hour that the clock shows twice would not find its way back to UTC.
+    return Result.succeed(value("time", `(${asTime(clock, moment)} - (${shown} - ${begun}))`))
+  })
+}
+const numbers = (count: number): ReadonlyArray<Parameter> => Array.from({ length: count }, () => "number")
+simple("date(year, month, day)", numbers(3), "date", (...parts) => `try(make_date(${parts.map(whole).join(", ")}))`)
+define("date_time(year, month, day, hours, minutes, seconds)", numbers(6), (clock, ...parts) =>
+  Result.succeed(value("time", utc(clock, `try(make_timestamp(${parts.map(({ sql }) => whole(sql)).join(", ")}))`)))
+)
+define("now()", [], ({ now }) => Result.succeed(value("time", now)))
+
+define("is_null(value)", ["any"], (_, tested = none) => Result.succeed(answer(`(${tested.sql} IS NULL)`)))
+define(
+  "coalesce(value_1, value_2, ...)",
+  ["any"],
+  (clock, ...args) => Result.map(unify(clock, args), ([type, sql]) => value(type, `coalesce(${sql.join(", ")})`)),
+  true
+)
+define("if(yesno_expression, value_if_yes, value_if_no)", ["yesno", "any", "any"], (clock, test = none, ...args) =>
+  Result.map(unify(clock, args), ([type, [yes, no]]) =>
+    value(type, `CASE WHEN ${test.sql} THEN ${yes} ELSE ${no} END`)
+  ))
+
+/** `case(when(test, value), ..., else_value)`: the values with the else last. */
+export const cases = (
+  clock: Clock,
+  tests: ReadonlyArray<Value>,
+  values: ReadonlyArray<Value>
+): Result.Result<Value, string> =>
+  Result.map(unify(clock, values), ([type, sql]) => {
+    const when = tests.map((test, index) => `WHEN ${test.sql} THEN ${sql[index]}`)
+    return value(type, `CASE ${when.join(" ")} ELSE ${sql.at(-1)} END`)
+  })
+
+for (const operator of ["+", "-", "*"]) {
+  simple(`${operator}(value_1, value_2)`, numbers(2), "number", (x, y) => `(${x} ${operator} ${y})`)
+}
+simple("/(value_1, value_2)", numbers(2), "number", (x, y) => `CASE WHEN ${y} <> 0 THEN ${x} / ${y} END`)
+simple("sign -(value)", numbers(1), "number", (x) => `(- ${x})`)
+simple("sign +(value)", numbers(1), "number", (x) => `${x}`)
+for (const operator of ["=", "!=", "<", "<=", ">", ">="]) {
+  define(`${operator}(value_1, value_2)`, ["any", "any"], (clock, ...args) =>
+    Result.flatMap(unify(clock, args), ([type, [left, right]]) => {
+      if (args.some((arg) => arg.type === "null"))
+        return Result.fail("nothing compares with null: write is_null(value)")
+      if (type === "yesno" && operator !== "=" && operator !== "!=") return Result.fail("yes and no have no order")
+      return Result.succeed(answer(`(${left} ${operator === "!=" ? "<>" : operator} ${right})`))
+    })
+  )
+}
+for (const operator of ["AND", "OR"]) {
+  define(
+    `${operator}(value_1, value_2)`,
+    ["yesno"],
+    (_, ...args) => Result.succeed(answer(`(${args.map((arg) => arg.sql).join(` ${operator} `)})`)),
+    true
+  )
+}
+define("NOT(value)", ["yesno"], (_, negated = none) => Result.succeed(answer(`(NOT coalesce(${negated.sql}, FALSE))`)))
+
+/** What the documentation has for table calculations only, which a database cannot compute from one row. */
+const tableCalculations = new Set(
+  `acos asin atan beta_dist beta_inv binom_dist binom_inv chisq_dist chisq_inv chisq_test combin confidence_norm confidence_t correl
+  cos count count_distinct covar_pop covar_samp degrees expon_dist f_dist f_inv fact gamma_dist gamma_inv geomean hypgeom_dist index
+  intercept kurtosis large list lookup match max mean median min mode multinomial negbinom_dist norm_dist norm_inv norm_s_dist
+  norm_s_inv offset offset_list percent_rank percentile pi pivot_column pivot_index pivot_offset pivot_offset_list pivot_row
+  pivot_where poisson_dist product radians rank rank_avg row running_product running_total sin skew slope small split stddev_pop
+  stddev_samp sum t_dist t_inv t_test tan to_date to_number to_string var_pop var_samp weibull_dist z_test`.split(/\s+/)
+)
+
+const fits = (parameter: Parameter, { type }: Value): boolean =>
+  type === "null" || parameter === "any" || parameter === type || (parameter === "moment" && isMoment(type))
+
+const why = (name: string): string => {
+  if (tableCalculations.has(name))
+    return `${name} is only for table calculations, which the embedded Looker does not compute`
+  if (name === "rand") return "rand is not supported by the embedded Looker: the same query gives the same result"
+  const closest = [name.toLowerCase(), name.toUpperCase()].find((other) => functions.has(other))
+  return `there is no function ${name}${closest === undefined ? "" : `: write ${closest}`}`
+}
+
+/** The value of a call, or why there is none. */
+export const apply = (clock: Clock, name: string, args: ReadonlyArray<Value>): Result.Result<Value, string> => {
+  const found = functions.get(name)
+  if (found === undefined) return Result.fail(why(name))
+  const { build, parameters, repeats, usage } = found
+  const written = name.startsWith("sign ") ? name.slice(5) : name
+  if (repeats ? args.length < parameters.length : args.length !== parameters.length) {
+    return Result.fail(`${written} is written ${usage}`)
+  }
+  for (const [index, arg] of args.entries()) {
+    const parameter = parameters[Math.min(index, parameters.length - 1)] ?? "any"
+    if (fits(parameter, arg)) continue
+    return Result.fail(
+      `${written} takes a ${parameter === "moment" ? "date or time" : parameter} and not a ${arg.type}`
+    )
+  }
+  return build(clock, ...args)
+}

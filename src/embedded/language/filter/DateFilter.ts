@@ -1,0 +1,291 @@
+/**
+ * Filters on dates and times: `today`, `3 days ago for 2 days`, `before 2018-05-18 12:00`, `this year to second`, `Monday`.
+ *
+ * All of them are half-open intervals: a value at the start is in, one at the end is out. An interval is worked out on the wall clock of
+ * the query's time zone and only then put into UTC, which is what columns of type `time` hold; so a day can have 23 or 25 hours.
+ * A local time that a change of the clock leaves out means the time as long after the change (02:30 is 03:30), and one that comes
+ * twice means the first. Hours, minutes and seconds are counted as they pass. Weeks begin on Monday. A fiscal year is the
+ * calendar year, as in a model without a `fiscal_month_offset`.
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import * as Result from "effect/Result"
+import { literal } from "../../database/Sql.ts"
+import { type Condition, collect, is, isNot, isNotNull, isNull, split, type Term } from "./Term.ts"
+
+/** Milliseconds since 1970, in the column's own terms: UTC for a `time`, the wall clock as if it were UTC for a `date`. */
+type Instant = number
+
+/** An instant with what the wall clock shows, or should show: a midnight that a change of the clock leaves out is still one. */
+interface Moment {
+  readonly instant: Instant
+  readonly wall: number
+}
+
+interface Period {
+  readonly start: Moment
+  readonly end: Moment
+}
+
+interface Calendar {
+  readonly now: Moment
+  readonly at: (instant: Instant) => Moment
+  readonly on: (wall: number) => Moment
+}
+
+export const zoneOf = (timezone: string): Result.Result<DateTime.TimeZone.Named, string> =>
+  Result.fromOption(
+    DateTime.zoneMakeNamed(timezone),
+    () => `${JSON.stringify(timezone)} is no time zone: use a name such as America/Los_Angeles or UTC`
+  )
+
+const calendarOf = (
+  type: "date" | "time",
+  { now, timezone }: { readonly now: number; readonly timezone: string }
+): Result.Result<Calendar, string> => {
+  const found = zoneOf(timezone)
+  if (Result.isFailure(found)) return Result.fail(found.failure)
+  const zone = found.success
+  const at = (instant: Instant): Moment => ({
+    instant,
+    wall: DateTime.toDate(DateTime.setZone(DateTime.makeUnsafe(instant), zone)).getTime()
+  })
+  if (type === "date") {
+    const same = (wall: number): Moment => ({ instant: wall, wall })
+    return Result.succeed({ now: same(at(now).wall), at: same, on: same })
+  }
+  const on = (wall: number): Moment => ({
+    instant: DateTime.toEpochMillis(DateTime.setZone(DateTime.makeUnsafe(wall), zone, { adjustForTimeZone: true })),
+    wall
+  })
+  return Result.succeed({ now: at(now), at, on })
+}
+
+const day = 86_400_000
+
+/** Seconds, minutes and hours pass by themselves, whatever the clock on the wall is set to; days and months are what it shows. */
+const units = {
+  second: { of: "time", size: 1000 },
+  minute: { of: "time", size: 60_000 },
+  hour: { of: "time", size: 3_600_000 },
+  day: { of: "days", size: 1 },
+  week: { of: "days", size: 7 },
+  month: { of: "months", size: 1 },
+  quarter: { of: "months", size: 3 },
+  year: { of: "months", size: 12 }
+} as const
+
+type Unit = keyof typeof units
+
+const unitPattern = "(second|minute|hour|day|week|month|(?:fiscal )?quarter|(?:fiscal )?year)s?"
+
+const isUnit = (text: string): text is Unit => Object.hasOwn(units, text)
+
+/** What `unitPattern` found. */
+const unitOf = (text: string | undefined): Unit => {
+  const unit = (text ?? "").replace("fiscal ", "")
+  return isUnit(unit) ? unit : "day"
+}
+
+const remainder = (value: number, divisor: number): number => ((value % divisor) + divisor) % divisor
+
+/** `Date.UTC` takes the year 1 for 1901. */
+const wallOf = (year: number, month: number, date: number): number => new Date(0).setUTCFullYear(year, month, date)
+
+// What DuckDB reads without another notation; a bound at the very end of it may be one second short.
+const first = wallOf(1, 0, 1)
+const last = wallOf(10_000, 0, 1)
+
+const startOf = (calendar: Calendar, unit: Unit): Moment => {
+  const { of, size } = units[unit]
+  const { instant, wall } = calendar.now
+  if (of === "time") return calendar.at(instant - remainder(wall, size))
+  const midnight = wall - remainder(wall, day)
+  // 1970 began on a Thursday.
+  if (of === "days") return calendar.on(midnight - (size === 1 ? 0 : remainder(midnight / day + 3, size) * day))
+  const date = new Date(wall)
+  const month = date.getUTCMonth()
+  return calendar.on(wallOf(date.getUTCFullYear(), month - (month % size), 1))
+}
+
+const nowhere: Moment = { instant: Number.NaN, wall: Number.NaN }
+
+/** Nowhere outside of the years 1 to 9999. January 31st plus a month is the last of February. */
+const plus = (calendar: Calendar, { instant, wall }: Moment, count: number, unit: Unit): Moment => {
+  const { of, size } = units[unit]
+  const within = (at: number) => at >= first && at <= last
+  if (of === "time") {
+    const moved = instant + count * size
+    return within(moved) ? calendar.at(moved) : nowhere
+  }
+  const date = new Date(wall)
+  const month = date.getUTCFullYear() * 12 + date.getUTCMonth() + count * size
+  const beginning = (month: number) => wallOf(Math.floor(month / 12), remainder(month, 12), 1)
+  const length = (beginning(month + 1) - beginning(month)) / day
+  const moved =
+    of === "days"
+      ? wall + count * size * day
+      : beginning(month) + (Math.min(date.getUTCDate(), length) - 1) * day + remainder(wall, day)
+  return within(moved) ? calendar.on(moved) : nowhere
+}
+
+const periodOf = (calendar: Calendar, start: Moment, count: number, unit: Unit): Result.Result<Period, string> =>
+  Result.succeed({ start, end: plus(calendar, start, count, unit) })
+
+/** The unit that begins `count` units after the current one. */
+const nth = (calendar: Calendar, count: number, unit: Unit): Result.Result<Period, string> =>
+  periodOf(calendar, plus(calendar, startOf(calendar, unit), count, unit), 1, unit)
+
+const absolutePattern =
+  /^(fy)?(\d{4})(?:[-/]q([1-4])|[-/](\d{2})(?:[-/](\d{2})(?:[ t](\d{1,2}):(\d{2})(?::(\d{2}))?)?)?)?$/
+
+/** The period that a date stands for: `2001` a year, `2001-01` a month, `2001-Q1` a quarter, up to a second. */
+const absolute = (calendar: Calendar, text: string): Result.Result<Period, string> | undefined => {
+  const found = absolutePattern.exec(text)
+  if (found === null || (found[1] !== undefined && found[4] !== undefined)) return undefined
+  const [year = 0, quarter, month, date, hour, minute, second] = found
+    .slice(2)
+    .map((part) => (part === undefined ? undefined : Number(part)))
+  const inYear = quarter !== undefined ? (quarter - 1) * 3 : (month ?? 1) - 1
+  const start = wallOf(year, inYear, date ?? 1)
+  const shown = new Date(start)
+  const exists = shown.getUTCMonth() === inYear && shown.getUTCDate() === (date ?? 1) && year > 0
+  if (!exists || (hour ?? 0) > 23 || (minute ?? 0) > 59 || (second ?? 0) > 59) {
+    return Result.fail(`${JSON.stringify(text)} is no date that exists`)
+  }
+  const unit =
+    second !== undefined
+      ? "second"
+      : minute !== undefined
+        ? "minute"
+        : date !== undefined
+          ? "day"
+          : quarter !== undefined
+            ? "quarter"
+            : month !== undefined
+              ? "month"
+              : "year"
+  const time = ((hour ?? 0) * 60 + (minute ?? 0)) * 60 + (second ?? 0)
+  return periodOf(calendar, calendar.on(start + time * 1000), 1, unit)
+}
+
+const days = { yesterday: -1, today: 0, tomorrow: 1 } as const
+const weekdays = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+const weekdayPattern = new RegExp(`^(?:(last|next) )?(${weekdays.join("|")})$`)
+const relativePattern = new RegExp(`^(this|next|last) ${unitPattern}$`)
+const offsetPattern = new RegExp(`^(\\d{1,9}) ${unitPattern} (ago|from now)$`)
+const amountPattern = new RegExp(`^(\\d{1,9}) ${unitPattern}$`)
+const durationPattern = new RegExp(`^(?:last )?(\\d{1,9}) ${unitPattern}$`)
+const spanPattern = new RegExp(`^this ${unitPattern} to ${unitPattern}$`)
+
+const unreadable = (text: string): string => {
+  const shown = JSON.stringify(text)
+  if (/^\d{4}[-/]\d(?!\d)|^\d{4}[-/]\d\d[-/]\d(?!\d)/.test(text)) {
+    return `${shown} is no date: write two digits for month and day, as in 2018-05-08`
+  }
+  return `${shown} is no date or time such as 2018-05-18, 2018-05-18 12:00, 2018-Q2, today, last month, 3 days ago or 2 weeks from now`
+}
+
+/** A period that has a place in time by itself. Its beginning is what `before`, `after`, `for` and `to` mean. */
+const point = (calendar: Calendar, text: string): Result.Result<Period, string> => {
+  const date = absolute(calendar, text)
+  if (date !== undefined) return date
+  if (text === "now") return nth(calendar, 0, "second")
+  if (text === "yesterday" || text === "today" || text === "tomorrow") return nth(calendar, days[text], "day")
+  const weekday = weekdayPattern.exec(text)
+  if (weekday !== null) {
+    // The most recent one, as documented; that today counts, and what last and next mean, is inferred.
+    const today = remainder(Math.floor(calendar.now.wall / day) + 3, 7)
+    const back = remainder(today - weekdays.indexOf(weekday[2] ?? ""), 7)
+    return nth(calendar, weekday[1] === "next" ? 7 - back : weekday[1] === "last" && back === 0 ? -7 : -back, "day")
+  }
+  const relative = relativePattern.exec(text)
+  if (relative !== null) {
+    const unit = unitOf(relative[2])
+    if (relative[1] === "next" && units[unit].of === "time") {
+      return Result.fail(`${JSON.stringify(text)}: next takes day, week, month, quarter or year`)
+    }
+    return nth(calendar, relative[1] === "next" ? 1 : relative[1] === "last" ? -1 : 0, unit)
+  }
+  // `7 days from now` is that day, as `2 months from now` is that month: of the two examples that contradict each other in Looker's
+  // documentation, the one that mirrors `ago`.
+  const offset = offsetPattern.exec(text)
+  if (offset !== null) return nth(calendar, Number(offset[1]) * (offset[3] === "ago" ? -1 : 1), unitOf(offset[2]))
+  return Result.fail(unreadable(text))
+}
+
+const period = (calendar: Calendar, text: string): Result.Result<Period, string> => {
+  const span = spanPattern.exec(text)
+  if (span !== null) {
+    const [from, to] = [unitOf(span[1]), unitOf(span[2])]
+    return Result.succeed({ start: startOf(calendar, from), end: startOf(calendar, to) })
+  }
+  const [from, amount, ...more] = text.split(" for ")
+  if (from !== undefined && amount !== undefined && more.length === 0) {
+    const [, count, unit] = amountPattern.exec(amount) ?? []
+    if (count === undefined) return Result.fail(`${JSON.stringify(amount)} is no length of time such as 3 days`)
+    if (Number(count) === 0) return Result.fail(`${JSON.stringify(amount)} is no time at all`)
+    return Result.flatMap(point(calendar, from), ({ start }) => periodOf(calendar, start, Number(count), unitOf(unit)))
+  }
+  const [begin, end, ...rest] = text.split(" to ")
+  if (begin !== undefined && end !== undefined && rest.length === 0) {
+    return Result.flatMap(point(calendar, begin), ({ start }) =>
+      Result.map(point(calendar, end), (until) => ({ start, end: until.start }))
+    )
+  }
+  const duration = durationPattern.exec(text)
+  if (duration === null) return point(calendar, text)
+  const [count, unit] = [Number(duration[1]), unitOf(duration[2])]
+  if (count === 0) return Result.fail(`${JSON.stringify(text)} is no time at all`)
+  const current = startOf(calendar, unit)
+  // With the current one, as documented: `3 days` ends with today. The documentation counts seconds up to now instead.
+  if (unit === "second" && count > 1)
+    return Result.succeed({ start: plus(calendar, current, -count, unit), end: current })
+  return Result.succeed({ start: plus(calendar, current, 1 - count, unit), end: plus(calendar, current, 1, unit) })
+}
+
+const bound = ({ instant }: Moment): Result.Result<string, string> => {
+  if (Number.isNaN(instant)) return Result.fail("it lies outside of the years 1 to 9999")
+  const shown = new Date(Math.min(Math.max(instant, first), last - 1000))
+  return Result.succeed(`TIMESTAMP ${literal(shown.toISOString().slice(0, 19).replace("T", " "))}`)
+}
+
+const condition = (column: string, calendar: Calendar, text: string): Result.Result<string, string> => {
+  const [, side, rest = ""] = /^(before|after|on) (.*)$/.exec(text) ?? []
+  if (side === "before" || side === "after") {
+    // `before 2 months` is `before 2 months ago` (inferred from the grammar of Looker's own form fields).
+    const from = amountPattern.test(rest) ? `${rest} ago` : rest
+    return Result.map(
+      Result.flatMap(point(calendar, from), ({ start }) => bound(start)),
+      (start) => `${column} ${side === "before" ? "<" : ">="} ${start}`
+    )
+  }
+  return Result.flatMap(period(calendar, side === "on" ? rest : text), ({ end, start }) =>
+    Result.map(Result.all([bound(start), bound(end)]), ([from, to]) => `(${column} >= ${from} AND ${column} < ${to})`)
+  )
+}
+
+const dateTerm = (column: string, calendar: Calendar, text: string): Result.Result<Term, string> => {
+  if (text === "null") return Result.succeed(isNull(column))
+  if (text === "not null" || text === "-null") return Result.succeed(isNotNull(column))
+  if (/^(is )?any ?time$/.test(text)) return Result.succeed(is("TRUE"))
+  // NOT before anything but NULL is not documented; it means what it means for numbers.
+  if (text.startsWith("not ")) {
+    return Result.map(condition(column, calendar, text.slice(4)), (sql) => isNot(column, `NOT (${sql})`))
+  }
+  return Result.map(condition(column, calendar, text), is)
+}
+
+export const dateCondition = (
+  type: "date" | "time",
+  column: string,
+  expression: string,
+  context: { readonly now: number; readonly timezone: string }
+): Condition =>
+  Result.flatMap(calendarOf(type, context), (calendar) =>
+    collect(
+      column,
+      split(expression).map((text) => dateTerm(column, calendar, text.replace(/\s+/g, " ").toLowerCase()))
+    )
+  )

@@ -120,18 +120,24 @@ const isSet = (value: unknown): boolean =>
   value !== "" &&
   !(Array.isArray(value) && value.length === 0)
 
-/** What would change the rows, and cannot be done. */
-const refused = ["quick_calcs", "analysis_config"] as const
+/** Keys that would change the rows. */
+const refusedKeys = ["quick_calcs", "analysis_config"] as const
 
-const unsupported = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
+/**
+ * What is wrong with the keys of a query: those that no query has, and those that would change its rows and are not supported.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const unsupportedKeys = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
   const unknown = Object.keys(query).filter((key) => !knownKeys.has(key))
   const misspelt = unknown.map((key, index) =>
     detail(key, "unknown", `A query has no ${JSON.stringify(key)}. ${closeTo(key, [...knownKeys], index, "/docs")}`)
   )
-  const unable = refused
+  const refused = refusedKeys
     .filter((key) => isSet(query[key]))
     .map((key) => detail(key, "not_supported", `${key} is not supported by the embedded Looker.`))
-  return [...misspelt, ...unable]
+  return [...misspelt, ...refused]
 }
 
 const limitOf = (limit: QueryInput["limit"]): Result.Result<number | undefined, ValidationDetail> => {
@@ -211,7 +217,7 @@ export const compile = (
   context: Context
 ): Effect.Effect<Plan, ValidationFailed> =>
   Effect.suspend(() => {
-    const errors: Array<ValidationDetail> = [...unsupported(query)]
+    const errors: Array<ValidationDetail> = [...unsupportedKeys(query)]
     const model = models.get(query.model)
     if (model === undefined) {
       const known = closeTo(query.model, [...models.keys()], errors.length)

@@ -8,11 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { knownKeys, type QueryInput } from "../../domain/Query.ts"
-import { type ValidationDetail, ValidationFailed } from "../../LookerError.ts"
+import type { ValidationDetail, ValidationFailed } from "../../LookerError.ts"
 import * as FilterExpression from "../language/FilterExpression.ts"
 import * as LookerExpression from "../language/LookerExpression.ts"
 import type { Dimension, Explore, Field, Measure, Model, Timeframe } from "../model/Model.ts"
-import { suggest } from "../refusal/Suggestion.ts"
+import { detail, invalid, suggestUnlessCounted } from "../refusal/Validation.ts"
 import * as DynamicFields from "./DynamicFields.ts"
 import { measureSql, valueSql } from "./FieldSql.ts"
 import * as QuerySql from "./QuerySql.ts"
@@ -88,31 +88,6 @@ export interface Plan {
 /** The rows of a query that names no limit. Looker's own default for the API is not documented; this is its UI's for exports. */
 const defaultLimit = 500
 
-/** A query may have any number of mistakes, and to look for names close to a wrong one takes time: the rest is counted. */
-const mostErrors = 10
-
-/** `told` is how many errors come before this one. */
-const closeTo = (name: string, names: ReadonlyArray<string>, told: number, page = "/"): string =>
-  told >= mostErrors ? "" : suggest(name, names, page)
-
-const detail = (field: string, code: string, message: string): ValidationDetail => ({ field, code, message })
-
-/**
- * A 422 with what is wrong: the first ten errors, and how many more there are.
- *
- * @category errors
- * @since 0.1.0
- */
-export const invalid = (all: ReadonlyArray<ValidationDetail>): ValidationFailed => {
-  const next = all[mostErrors]
-  const more = `There are ${all.length - mostErrors} more errors.`
-  const errors = next === undefined ? all : [...all.slice(0, mostErrors), { ...next, code: "more", message: more }]
-  return new ValidationFailed({
-    message: `Validation Failed: ${errors.map((error) => error.message).join(" ")}`,
-    errors
-  })
-}
-
 const isSet = (value: unknown): boolean =>
   value !== undefined &&
   value !== null &&
@@ -132,7 +107,11 @@ const refusedKeys = ["quick_calcs", "analysis_config"] as const
 export const unsupportedKeys = (query: QueryInput): ReadonlyArray<ValidationDetail> => {
   const unknown = Object.keys(query).filter((key) => !knownKeys.has(key))
   const misspelt = unknown.map((key, index) =>
-    detail(key, "unknown", `A query has no ${JSON.stringify(key)}. ${closeTo(key, [...knownKeys], index, "/docs")}`)
+    detail(
+      key,
+      "unknown",
+      `A query has no ${JSON.stringify(key)}. ${suggestUnlessCounted(key, [...knownKeys], index, "/docs")}`
+    )
   )
   const refused = refusedKeys
     .filter((key) => isSet(query[key]))
@@ -220,13 +199,13 @@ export const compile = (
     const errors: Array<ValidationDetail> = [...unsupportedKeys(query)]
     const model = models.get(query.model)
     if (model === undefined) {
-      const known = closeTo(query.model, [...models.keys()], errors.length)
+      const known = suggestUnlessCounted(query.model, [...models.keys()], errors.length, "/")
       errors.push(detail("model", "not_found", `Unknown model ${JSON.stringify(query.model)}. ${known}`))
       return Effect.fail(invalid(errors))
     }
     const modelled = model.explores.get(query.view)
     if (modelled === undefined) {
-      const known = closeTo(query.view, [...model.explores.keys()], errors.length)
+      const known = suggestUnlessCounted(query.view, [...model.explores.keys()], errors.length, "/")
       errors.push(detail("view", "not_found", `Unknown explore ${JSON.stringify(query.view)}. ${known}`))
       return Effect.fail(invalid(errors))
     }
@@ -268,7 +247,7 @@ export const compile = (
       const view = name.slice(0, Math.max(0, name.indexOf(".")))
       return view !== query.view && model.explores.has(view)
         ? `${view} is another explore: an explore of the embedded Looker is one file, and there are no joins.`
-        : closeTo(name, [...explore.fields.keys()], errors.length)
+        : suggestUnlessCounted(name, [...explore.fields.keys()], errors.length, "/")
     }
 
     const find = (name: string, where: string): Field | undefined => {

@@ -1,12 +1,13 @@
 /**
- * What somebody may have meant who wrote a name that there is not.
+ * Suggestions for a name that does not exist: the similar names.
  *
  * @since 0.1.0
  */
 
-/** Suggests at most this many names. */
-const suggestions = 8
+/** The most names in one suggestion. */
+const mostNames = 8
 
+/** The Levenshtein distance. */
 const distance = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {
@@ -20,7 +21,7 @@ const distance = (a: string, b: string): number => {
   return row[b.length] ?? 0
 }
 
-/** What others call the measures of a column, and what a folder of files does. */
+/** Common names of aggregates, and the names that the model of a folder of files has for them. */
 const aggregates: Readonly<Record<string, string>> = {
   total: "total",
   sum: "total",
@@ -33,12 +34,12 @@ const aggregates: Readonly<Record<string, string>> = {
   maximum: "max"
 }
 
-/** The name without its view. */
-const own = (name: string): string => name.slice(name.lastIndexOf(".") + 1)
+/** The name of a field without its view. */
+const withoutView = (name: string): string => name.slice(name.lastIndexOf(".") + 1)
 
-/** `orders.sum_price` and `orders.price_sum` are `orders.total_price` here. */
-const inOurWords = (name: string): string => {
-  const words = own(name).split("_")
+/** Renames a measure as the model of a folder of files names it: `orders.sum_price` and `orders.price_sum` to `orders.total_price`. */
+const canonical = (name: string): string => {
+  const words = withoutView(name).split("_")
   const [first = "", last = ""] = [words[0], words.at(-1)]
   if (words.length < 2) return name
   const view = name.slice(0, name.lastIndexOf(".") + 1)
@@ -47,41 +48,43 @@ const inOurWords = (name: string): string => {
   return `${view}${(leading ?? trailing ?? words).join("_")}`
 }
 
-/** The beginning of a list, and how much is left out. */
+/** The first names, and how many more there are. */
 const listed = (names: ReadonlyArray<string>): string => {
-  const more = names.length - suggestions
-  return more > 0 ? `${names.slice(0, suggestions).join(", ")} … and ${more} more` : names.join(", ")
+  const more = names.length - mostNames
+  return more > 0 ? `${names.slice(0, mostNames).join(", ")} … and ${more} more` : names.join(", ")
 }
 
 /**
- * A sentence with the names that are close to a wrong one, else with those that have a word of it, or else with some that there are. Where
- * it leaves some out, another says which `page` of a server lists all.
+ * A sentence that lists the names similar to `name`, by their spelling or else by a common word. Without similar names it lists the first of
+ * all. If it does not list all names, a second sentence refers to the `page` of the server that does.
  *
  * @category conversions
  * @since 0.1.0
  */
 export const suggest = (name: string, names: ReadonlyArray<string>, page?: string): string => {
-  const asked = name.slice(0, 100).toLowerCase()
-  const meant = inOurWords(asked)
-  const away = new Map(
+  const wanted = name.slice(0, 100).toLowerCase()
+  const renamed = canonical(wanted)
+  const distances = new Map(
     names.map((known) => {
-      // Without its view a name is as good as found.
-      const spelt = asked.includes(".") ? known.toLowerCase() : own(known.toLowerCase())
+      // A name without a view is compared with the names of the fields alone.
+      const candidate = wanted.includes(".") ? known.toLowerCase() : withoutView(known.toLowerCase())
       return [
         known,
-        meant === asked ? distance(asked, spelt) : Math.min(distance(asked, spelt), distance(meant, spelt))
+        renamed === wanted
+          ? distance(wanted, candidate)
+          : Math.min(distance(wanted, candidate), distance(renamed, candidate))
       ]
     })
   )
-  const nearestFirst = [...away].sort(([, a], [, b]) => a - b).map(([known]) => known)
-  const close = nearestFirst.filter((known) => (away.get(known) ?? 0) <= Math.max(2, asked.length / 4))
-  const lastWord = own(asked).split("_").at(-1)
+  const nearestFirst = [...distances].sort(([, a], [, b]) => a - b).map(([known]) => known)
+  const close = nearestFirst.filter((known) => (distances.get(known) ?? 0) <= Math.max(2, wanted.length / 4))
+  const lastWord = withoutView(wanted).split("_").at(-1)
   const related = names.filter((known) => {
-    const words = own(known.toLowerCase())
-    return `_${words}_`.includes(`_${own(asked)}_`) || words.split("_").at(-1) === lastWord
+    const words = withoutView(known.toLowerCase())
+    return `_${words}_`.includes(`_${withoutView(wanted)}_`) || words.split("_").at(-1) === lastWord
   })
   const similar = close.length > 0 ? close : related
-  const shown = Math.min(similar.length || names.length, suggestions)
+  const shown = Math.min(similar.length || names.length, mostNames)
   const rest = page === undefined || shown === names.length ? "" : ` The page ${page} of the server lists all.`
   if (similar.length > 0) return `Did you mean ${listed(similar)}?${rest}`
   return names.length === 1 ? `There is only ${listed(names)}.` : `There are ${listed(names)}.${rest}`

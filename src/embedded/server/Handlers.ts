@@ -16,12 +16,12 @@ import * as Stream from "effect/Stream"
 import { type Authorization, CurrentSession, LookerApi } from "../../api/LookerApi.ts"
 import { BadRequest, NotFound } from "../../LookerError.ts"
 import { closing, DuckDb, withoutStatement } from "../database/DuckDb.ts"
-import * as QueryCompiler from "../engine/QueryCompiler.ts"
 import * as ResultBody from "../formats/ResultBody.ts"
-import * as LookerErrors from "../refusal/LookerErrors.ts"
+import { invalid } from "../refusal/Validation.ts"
 import { QueryStore, type StoredQuery } from "../tasks/QueryStore.ts"
 import { type Task, type TaskStatus, TaskStore } from "../tasks/TaskStore.ts"
 import { type User, Users } from "../tasks/Users.ts"
+import * as LookerErrors from "./LookerErrors.ts"
 import { answer } from "./Projection.ts"
 
 /**
@@ -243,14 +243,14 @@ export const layerQuery = (
               const message =
                 `result_format ${payload.result_format} is not supported by the embedded Looker yet: ` +
                 `it has ${ResultBody.formats.join(", ")}.`
-              return yield* QueryCompiler.invalid([{ field: "result_format", code: "not_supported", message }])
+              return yield* invalid([{ field: "result_format", code: "not_supported", message }])
             }
             // 404 for an unknown query: not determined for Looker, which documents 404 and 422 here.
             const stored = yield* allowed(queries.get(payload.query_id))
             const plan = yield* queries.plan(stored, params.limit)
             if (payload.result_format === "sql" && !user.seesSql) {
               const message = "result_format sql needs the permission see_sql."
-              return yield* QueryCompiler.invalid([{ field: "result_format", code: "not_allowed", message }])
+              return yield* invalid([{ field: "result_format", code: "not_allowed", message }])
             }
             const task = yield* tasks.create({ userId: user.id, stored, plan, body: payload, params })
             return answer(taskBody(user, task), params.fields)

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as Layer from "effect/Layer"
-import { reply } from "../refusal/LookerErrors.ts"
+import { reply } from "./LookerErrors.ts"
 
 /**
  * Whether an address can be reached from this machine alone.

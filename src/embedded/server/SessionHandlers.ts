@@ -11,7 +11,7 @@ import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as Layer from "effect/Layer"
 import { Authorization, CurrentSession, LookerApi } from "../../api/LookerApi.ts"
 import { Forbidden, NotFound, Unauthorized } from "../../LookerError.ts"
-import * as QueryCompiler from "../engine/QueryCompiler.ts"
+import { invalid } from "../refusal/Validation.ts"
 import { Sessions } from "../tasks/Sessions.ts"
 import { type User, Users } from "../tasks/Users.ts"
 import { answer } from "./Projection.ts"
@@ -107,7 +107,7 @@ export const layerSession: Layer.Layer<
           const { token } = yield* CurrentSession
           if (!workspaces.has(payload.workspace_id)) {
             const message = `There is no workspace ${JSON.stringify(payload.workspace_id)}: there are production and dev.`
-            return yield* QueryCompiler.invalid([{ field: "workspace_id", code: "not_found", message }])
+            return yield* invalid([{ field: "workspace_id", code: "not_found", message }])
           }
           yield* sessions.chooseWorkspace(token, payload.workspace_id)
           return yield* current

@@ -12,6 +12,7 @@ import type { Query, QueryInput } from "../../domain/Query.ts"
 import { NotFound, type ValidationFailed } from "../../LookerError.ts"
 import * as QueryCompiler from "../engine/QueryCompiler.ts"
 import type { Model } from "../model/Model.ts"
+import { invalid } from "../refusal/Validation.ts"
 
 /**
  * @category models
@@ -159,12 +160,12 @@ export const make = (models: ReadonlyMap<string, Model>, options: Options): Quer
   const create = Effect.fn("QueryStore.create")(function* (input: QueryInput) {
     if (input.client_id && !/^[A-Za-z0-9]{22}$/.test(input.client_id)) {
       const message = "client_id must be 22 letters and digits."
-      return yield* QueryCompiler.invalid([{ field: "client_id", code: "invalid", message }])
+      return yield* invalid([{ field: "client_id", code: "invalid", message }])
     }
     const body = normalised(input)
     const deep = Object.entries(body).filter(([, value]) => isDeeper(value, mostLevels))
     if (deep.length > 0) {
-      return yield* QueryCompiler.invalid(
+      return yield* invalid(
         deep.map(([field]) => ({
           field,
           code: "invalid",
@@ -177,13 +178,13 @@ export const make = (models: ReadonlyMap<string, Model>, options: Options): Quer
     if (known !== undefined) return known
     if (JSON.stringify([body.vis_config, body.filter_config]).length > mostCarried) {
       const message = `vis_config and filter_config have more than ${mostCarried} characters: the embedded Looker keeps no more.`
-      return yield* QueryCompiler.invalid([
+      return yield* invalid([
         { field: body.vis_config === null ? "filter_config" : "vis_config", code: "invalid", message }
       ])
     }
     if (body.client_id !== null && bySlug.has(body.client_id)) {
       const message = `client_id ${body.client_id} is that of another query: leave it out, or make up another one.`
-      return yield* QueryCompiler.invalid([{ field: "client_id", code: "taken", message }])
+      return yield* invalid([{ field: "client_id", code: "taken", message }])
     }
     yield* compile(input)
     const client_id = body.client_id ?? unusedLetters(key, 22)

@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schedule } from "effect"
 import { HttpApi } from "effect/http-api"
 import { Looker, LookerApi, type LookerError, LookerHttp, LookerPolicy, Queries, QueryTasks } from "effect-looker"
-import * as StubLooker from "./support/StubLooker.ts"
+import * as StubLooker from "../support/StubLooker.ts"
 
 interface Row {
   readonly endpoint: string

@@ -1,0 +1,164 @@
+/** Queries that the engine refuses, each with what to do about it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { mention, named, refusal } from "./support.ts"
+
+describe("a query is refused, with what to do,", () => {
+  const group = (field: object) => ({ fields: ["x"], dynamic_fields: JSON.stringify([field]) })
+  for (const [what, query, expected] of [
+    [
+      "when a pivot is not among its fields",
+      { fields: named("count"), pivots: named("status") },
+      "not one of the fields"
+    ],
+    ["when a pivot is a measure", { fields: named("count"), pivots: named("count") }, "is no dimension"],
+    [
+      "when it has pivots and no measure",
+      { fields: named("status"), pivots: named("status") },
+      "has to have a measure"
+    ],
+    [
+      "when a subtotal is pivoted",
+      { fields: named("status", "count"), pivots: named("status"), subtotals: named("status") },
+      "is pivoted"
+    ],
+    [
+      "when a subtotal is not among its fields",
+      { fields: named("count"), subtotals: named("status") },
+      "not one of the fields"
+    ],
+    ["when row_total is no side", { fields: named("count"), row_total: "top" }, 'neither "right" nor "left"'],
+    ["when column_limit is none", { fields: named("count"), column_limit: "0" }, "from 1 to 200"],
+    ["when column_limit is too many", { fields: named("count"), column_limit: 201 }, "from 1 to 200"],
+    ["when a text is to be filled", { fields: named("status", "count"), fill_fields: named("status") }, "fills dates"],
+    [
+      "when one of several dimensions is to be filled",
+      { fields: named("day", "status"), fill_fields: named("day") },
+      "the only dimension"
+    ],
+    [
+      "when a filtered measure is to be filled",
+      { fields: named("day", "count"), fill_fields: named("day"), filters: { "orders.count": ">1" } },
+      "filters a measure"
+    ],
+    [
+      "when it has absurdly many sorts",
+      { fields: named("count"), sorts: Array.from({ length: 101 }, () => "orders.count") },
+      "100 are the most"
+    ],
+    ["when the time zone is unknown", { fields: named("count"), query_timezone: "Mars/Olympus" }, "no time zone"],
+    ["when the time zone is a difference", { fields: named("count"), query_timezone: "+02:00" }, "no time zone"],
+    ["when a custom filter is used", { fields: named("count"), filter_expression: "1 AND" }, "filter_expression"],
+    [
+      "when a custom filter is a number",
+      { fields: named("count"), filter_expression: "1 + 1" },
+      "neither true nor false"
+    ],
+    [
+      "when a custom filter asks a measure",
+      { fields: named("count"), filter_expression: `${mention("orders.count")} > 1` },
+      "is no dimension"
+    ],
+    [
+      "when a custom filter asks what is not there",
+      { fields: named("count"), filter_expression: `${mention("orders.statu")} = "x"` },
+      "Did you mean orders.status"
+    ],
+    ["when a dynamic dimension is nothing", group({ dimension: "x" }), "neither an expression nor"],
+    [
+      "when a dynamic measure is filtered by a text",
+      group({ measure: "x", based_on: "orders.count", filter_expression: '"a"' }),
+      "neither true nor false"
+    ],
+    ["when dynamic_fields is no JSON", { fields: named("count"), dynamic_fields: "[{" }, "JSON array"],
+    ["when dynamic_fields is no array", { fields: named("count"), dynamic_fields: "{}" }, "JSON array"],
+    [
+      "when there is a table calculation",
+      { fields: named("count"), dynamic_fields: '[{"table_calculation":"ratio","expression":"1"}]' },
+      'Table calculation "ratio"'
+    ],
+    [
+      "when there are too many dynamic fields",
+      { fields: named("count"), dynamic_fields: JSON.stringify(Array.from({ length: 101 }, () => ({}))) },
+      "more than 100"
+    ],
+    [
+      "when a dynamic field has the name of another",
+      group({ measure: "orders.Count", based_on: "orders.id", type: "sum" }),
+      "another field of this name"
+    ],
+    [
+      "when a dynamic field has a name with quotes",
+      group({ measure: 'x" FROM', based_on: "orders.id", type: "sum" }),
+      "letters, digits"
+    ],
+    [
+      "when a dynamic field is misspelt",
+      group({ measure: "x", based_on: "orders.id", type: "sum", filter: {} }),
+      "Did you mean filters"
+    ],
+    [
+      "when a dynamic field has a NUL in any text",
+      group({ measure: "x", based_on: "orders.count", value_format: '0"\0"' }),
+      "contains a NUL"
+    ],
+    [
+      "when a label of a group has a NUL",
+      group({
+        dimension: "x",
+        calculation_type: "group_by",
+        args: ["orders.status", [{ label: "a\0b", filter: "new" }], null]
+      }),
+      "contains a NUL"
+    ],
+    ["when a dynamic field has a wrong type", group({ measure: "x", based_on: ["orders.id"] }), "wrong type"],
+    [
+      "when a dynamic measure adds up texts",
+      group({ measure: "x", based_on: "orders.status", type: "sum" }),
+      "has no numbers"
+    ],
+    [
+      "when a dynamic measure is of an unknown type",
+      group({ measure: "x", based_on: "orders.id", type: "percentile" }),
+      "there are count_distinct"
+    ],
+    ["when a dynamic measure is based on nothing", group({ measure: "x", type: "sum" }), "based_on"],
+    [
+      "when a dynamic measure is filtered by an unknown field",
+      group({ measure: "x", based_on: "orders.count", filters: { "orders.statu": "x" } }),
+      "Did you mean orders.status"
+    ],
+    [
+      "when a dynamic measure is filtered by nonsense",
+      group({ measure: "x", based_on: "orders.count", filters: { "orders.id": "cheap" } }),
+      "cheap"
+    ],
+    [
+      "when a group has no filters",
+      group({ dimension: "x", calculation_type: "group_by", args: ["orders.status"] }),
+      "args of a group_by"
+    ],
+    [
+      "when a bin has no size",
+      group({ dimension: "x", calculation_type: "bin", args: ["orders.price", "0", "0", "9", null, "classic"] }),
+      "ascending bounds"
+    ],
+    [
+      "when a bin has absurdly many",
+      group({ dimension: "x", calculation_type: "bin", args: ["orders.price", "1e-9", "0", "9", null, "classic"] }),
+      "ascending bounds"
+    ],
+    [
+      "when a bin is of texts",
+      group({ dimension: "x", calculation_type: "bin", args: ["orders.status", "1", "0", "9", null, "classic"] }),
+      "no numbers"
+    ],
+    [
+      "when a calculation is unknown",
+      group({ dimension: "x", calculation_type: "rank", args: [] }),
+      "neither group_by nor bin"
+    ]
+  ] as const) {
+    it.effect(what, () => Effect.map(refusal(query), (message) => assert.include(message, expected)))
+  }
+})

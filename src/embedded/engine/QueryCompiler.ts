@@ -11,23 +11,12 @@ import { knownKeys, type QueryInput } from "../../domain/Query.ts"
 import type { ValidationDetail, ValidationFailed } from "../../LookerError.ts"
 import * as FilterExpression from "../language/FilterExpression.ts"
 import * as LookerExpression from "../language/LookerExpression.ts"
-import type { Dimension, Explore, Field, Measure, Model, Timeframe } from "../model/Model.ts"
+import type { Dimension, Field, Model, Timeframe } from "../model/Model.ts"
 import { detail, invalid, suggestUnlessCounted } from "../refusal/Validation.ts"
 import * as DynamicFields from "./DynamicFields.ts"
 import { measureSql, valueSql } from "./FieldSql.ts"
+import type { Fill, Plan, Sort } from "./QueryPlan.ts"
 import * as QuerySql from "./QuerySql.ts"
-
-/**
- * `pivot` is the index of the pivot column that a measure is sorted by, where the query says so.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Sort {
-  readonly field: string
-  readonly desc: boolean
-  readonly pivot?: number | undefined
-}
 
 /**
  * When a query is read, in milliseconds since 1970, and the limit that a task has instead of the query's own.
@@ -38,51 +27,6 @@ export interface Sort {
 export interface Context {
   readonly now: number
   readonly limit?: number | undefined
-}
-
-/**
- * A dimension whose missing dates are to be filled in: `within` is what the filters say about a column like that of the dimension.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Fill {
-  readonly dimension: Dimension
-  readonly timeframe: Timeframe
-  readonly within: (column: string) => ReadonlyArray<string>
-}
-
-/**
- * A query that will run: what it asks for, found in the model.
- *
- * **Details**
- *
- * `explore` has the dynamic fields of the query too. `dimensions` are those of the rows. `where` and `having` are conditions.
- * `subtotals` are the numbers of leading dimensions that each subtotal is grouped by. `sql` is the statement for its rows as a person
- * reads it: with pivots one row for each cell.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Plan {
-  readonly explore: Explore
-  readonly fields: ReadonlyArray<Field>
-  readonly dimensions: ReadonlyArray<Dimension>
-  readonly pivotFields: ReadonlyArray<Dimension>
-  readonly measures: ReadonlyArray<Measure>
-  readonly filters: Readonly<Record<string, string>>
-  readonly filterExpression: string | undefined
-  readonly where: ReadonlyArray<string>
-  readonly having: ReadonlyArray<string>
-  readonly sorts: ReadonlyArray<Sort>
-  readonly limit: number | undefined
-  readonly columnLimit: number
-  readonly total: boolean
-  readonly rowTotal: "left" | "right" | undefined
-  readonly subtotals: ReadonlyArray<number>
-  readonly fills: ReadonlyArray<Fill>
-  readonly timezone: string
-  readonly sql: string
 }
 
 /** The rows of a query that names no limit. Looker's own default for the API is not documented; this is its UI's for exports. */

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { DatabaseError, type DuckDb, withoutStatement } from "../database/DuckDb.ts"
 import { identifier } from "../database/Sql.ts"
 import type { Dimension } from "../model/Model.ts"
-import type { Plan } from "./QueryCompiler.ts"
+import type { Plan } from "./QueryPlan.ts"
 import * as QuerySql from "./QuerySql.ts"
 import type { Column, Pivot, ResultSet } from "./ResultSet.ts"
 

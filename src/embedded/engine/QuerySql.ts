@@ -7,10 +7,7 @@
 import { identifier, literal } from "../database/Sql.ts"
 import type { Dimension, Field } from "../model/Model.ts"
 import { dimensionSql, measureSql, periodStartSql, timeframeSql } from "./FieldSql.ts"
-import type { Fill, Plan, Sort } from "./QueryCompiler.ts"
-
-/** All of a plan but the statement that is made from it. */
-type Question = Omit<Plan, "sql">
+import type { Clauses, Fill, Sort } from "./QueryPlan.ts"
 
 /**
  * The column of a field in every table of a result. A dynamic field may have any name without a dot, such as `rowid`, which would stand in
@@ -42,7 +39,7 @@ const same = (left: string, right: string, columns: ReadonlyArray<Field>): strin
 
 /** One row for each combination of the values of `by`, with all measures. */
 const groups = (
-  plan: Question,
+  plan: Clauses,
   by: ReadonlyArray<Dimension>,
   where: ReadonlyArray<string>,
   having: ReadonlyArray<string>
@@ -66,7 +63,7 @@ const groups = (
  * @category predicates
  * @since 0.1.0
  */
-export const isFlat = (plan: Question): boolean =>
+export const isFlat = (plan: Clauses): boolean =>
   plan.pivotFields.length === 0 &&
   plan.fills.length === 0 &&
   !(plan.having.length > 0 && (plan.total || plan.subtotals.length > 0))
@@ -77,7 +74,7 @@ export const isFlat = (plan: Question): boolean =>
  * @category constructors
  * @since 0.1.0
  */
-export const flat = (plan: Question, limit: number | undefined): string => {
+export const flat = (plan: Clauses, limit: number | undefined): string => {
   const sorts = [...plan.sorts, ...tieBreakers(plan.sorts, plan.dimensions)]
   return [
     ...groups(plan, plan.dimensions, plan.where, plan.having),
@@ -92,7 +89,7 @@ export const flat = (plan: Question, limit: number | undefined): string => {
  * @category constructors
  * @since 0.1.0
  */
-export const cells = (plan: Question): string =>
+export const cells = (plan: Clauses): string =>
   groups(plan, [...plan.dimensions, ...plan.pivotFields], plan.where, plan.having).join("\n")
 
 /**
@@ -101,7 +98,7 @@ export const cells = (plan: Question): string =>
  * @category conversions
  * @since 0.1.0
  */
-export const shown = (plan: Question): string => {
+export const shown = (plan: Clauses): string => {
   if (isFlat(plan)) return flat(plan, plan.limit)
   const filled = plan.fills.map(({ dimension }) => `'${dimension.name}'`).join(", ")
   const remark = filled === "" ? "" : `-- raw sql results do not include filled-in values for ${filled}\n`
@@ -159,7 +156,7 @@ SELECT DISTINCT ${value} FROM days`
  * @category constructors
  * @since 0.1.0
  */
-export const pivots = (plan: Question, cells: string, fill: string | undefined): string => {
+export const pivots = (plan: Clauses, cells: string, fill: string | undefined): string => {
   const names = plan.pivotFields.map(({ name }) => columnOf(name)).join(", ")
   const sorts = plan.sorts.filter(({ field }) => plan.pivotFields.some(({ name }) => name === field))
   const order = [...sorts, ...tieBreakers(sorts, plan.pivotFields)].map(({ desc, field }) =>
@@ -202,7 +199,7 @@ interface MeasureSort {
   readonly best: string
 }
 
-const measureSorts = (plan: Question): ReadonlyArray<MeasureSort> =>
+const measureSorts = (plan: Clauses): ReadonlyArray<MeasureSort> =>
   plan.pivotFields.length === 0
     ? []
     : plan.sorts
@@ -213,7 +210,7 @@ const measureSorts = (plan: Question): ReadonlyArray<MeasureSort> =>
  * Rows without the cell that they are to be ordered by come last, and among themselves by the best cell they have: so Looker's own
  * statements rank them.
  */
-const orderOf = (plan: Question): ReadonlyArray<string> => {
+const orderOf = (plan: Clauses): ReadonlyArray<string> => {
   const byMeasure = new Map(measureSorts(plan).map((measureSort) => [measureSort.sort, measureSort]))
   const rowSorts = plan.sorts.filter(({ field }) => !plan.pivotFields.some(({ name }) => name === field))
   return [...rowSorts, ...tieBreakers(rowSorts, plan.dimensions)].flatMap((sort) => {
@@ -225,7 +222,7 @@ const orderOf = (plan: Question): ReadonlyArray<string> => {
 }
 
 /** The rows of data that belong to the groups a measure filter left: totals are about those. */
-const belonging = (plan: Question, cells: string): ReadonlyArray<string> => {
+const belonging = (plan: Clauses, cells: string): ReadonlyArray<string> => {
   if (plan.having.length === 0) return plan.where
   // No explore has a bar in its name.
   const kept = identifier("|kept")
@@ -242,14 +239,14 @@ interface Level {
   readonly isRows: boolean
 }
 
-const cellsOf = (plan: Question, sources: Sources, { by, isRows }: Level): string =>
+const cellsOf = (plan: Clauses, sources: Sources, { by, isRows }: Level): string =>
   isRows ? sources.cells : aggregated(plan, sources, [...by, ...plan.pivotFields])
 
-const aggregated = (plan: Question, sources: Sources, by: ReadonlyArray<Dimension>): string =>
+const aggregated = (plan: Clauses, sources: Sources, by: ReadonlyArray<Dimension>): string =>
   `(${groups(plan, by, belonging(plan, sources.cells), []).join("\n")})`
 
 /** A column for each dimension; those that a level is not grouped by are NULL. */
-const dimensionsOf = (plan: Question, { by }: Level, table: string): ReadonlyArray<string> =>
+const dimensionsOf = (plan: Clauses, { by }: Level, table: string): ReadonlyArray<string> =>
   plan.dimensions.map((dimension) => {
     const name = columnOf(dimension.name)
     return by.includes(dimension) ? `${table}.${name}` : `NULL AS ${name}`
@@ -269,7 +266,7 @@ const withFill = (sources: Sources, { by, isRows }: Level): ReadonlyArray<string
  * @category constructors
  * @since 0.1.0
  */
-export const unpivoted = (plan: Question, sources: Sources, level: Level, limit: number | undefined): string => {
+export const unpivoted = (plan: Clauses, sources: Sources, level: Level, limit: number | undefined): string => {
   const columns = [...dimensionsOf(plan, level, "cells"), ...plan.measures.map(({ name }) => columnOf(name))]
   return [
     "SELECT * FROM (",
@@ -287,7 +284,7 @@ export const unpivoted = (plan: Question, sources: Sources, level: Level, limit:
  * @category constructors
  * @since 0.1.0
  */
-export const frame = (plan: Question, sources: Sources, level: Level, limit: number | undefined): string => {
+export const frame = (plan: Clauses, sources: Sources, level: Level, limit: number | undefined): string => {
   const { by, isRows } = level
   // Looker sorts by the first pivot unless it is told another one.
   const sorting = measureSorts(plan).flatMap(({ best, cell, sort: { desc, field, pivot = 0 } }) => [
@@ -316,7 +313,7 @@ export const frame = (plan: Question, sources: Sources, level: Level, limit: num
  * @category constructors
  * @since 0.1.0
  */
-export const spread = (plan: Question, sources: Sources, level: Level, frame: string, pivotCount: number): string => {
+export const spread = (plan: Clauses, sources: Sources, level: Level, frame: string, pivotCount: number): string => {
   const { by } = level
   const measures = plan.measures.map(({ name }) => columnOf(name))
   const columns = [

@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import type { Query, QueryInput } from "../../domain/Query.ts"
 import { NotFound, type ValidationFailed } from "../../LookerError.ts"
 import * as QueryCompiler from "../engine/QueryCompiler.ts"
+import type { Plan } from "../engine/QueryPlan.ts"
 import type { Model } from "../model/Model.ts"
 import { invalid } from "../refusal/Validation.ts"
 
@@ -48,10 +49,7 @@ export class QueryStore extends Context.Service<
     readonly create: (input: QueryInput) => Effect.Effect<StoredQuery, ValidationFailed>
     readonly get: (id: string) => Effect.Effect<StoredQuery, NotFound>
     readonly forSlug: (slug: string) => Effect.Effect<StoredQuery, NotFound>
-    readonly plan: (
-      stored: StoredQuery,
-      limit: number | undefined
-    ) => Effect.Effect<QueryCompiler.Plan, ValidationFailed>
+    readonly plan: (stored: StoredQuery, limit: number | undefined) => Effect.Effect<Plan, ValidationFailed>
   }
 >()("effect-looker/embedded/QueryStore") {}
 

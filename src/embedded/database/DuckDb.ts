@@ -167,6 +167,19 @@ export const make = (options: Options): Effect.Effect<DuckDb["Service"], Embedde
   })
 
 /**
+ * Takes all access to files away from the database, for good, and makes the schema that results are kept in.
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const lock = (database: DuckDb["Service"]): Effect.Effect<void, DatabaseError> =>
+  Effect.forEach(
+    ["CREATE SCHEMA results", "SET enable_external_access = false", "SET lock_configuration = true"],
+    database.run,
+    { discard: true }
+  )
+
+/**
  * @category layers
  * @since 0.1.0
  */

@@ -14,6 +14,7 @@ import * as LookerHttp from "./LookerHttp.ts"
 import * as Queries from "./Queries.ts"
 import * as QueryRunner from "./QueryRunner.ts"
 import * as QueryTaskPoller from "./QueryTaskPoller.ts"
+import * as QueryTaskRun from "./QueryTaskRun.ts"
 import * as QueryTasks from "./QueryTasks.ts"
 
 /**
@@ -27,6 +28,7 @@ export type Services =
   | Queries.Queries
   | QueryTasks.QueryTasks
   | QueryTaskPoller.QueryTaskPoller
+  | QueryTaskRun.QueryTaskRun
   | QueryRunner.QueryRunner
 
 /**
@@ -45,6 +47,7 @@ export const layerServices: Layer.Layer<
   never,
   LookerConfig.LookerConfig | LookerAuth.LookerAuth | HttpClient.HttpClient
 > = QueryRunner.layer.pipe(
+  Layer.provideMerge(QueryTaskRun.layer),
   Layer.provideMerge(QueryTaskPoller.layer),
   Layer.provideMerge(Layer.merge(Queries.layer, QueryTasks.layer)),
   Layer.provideMerge(LookerHttp.layer)

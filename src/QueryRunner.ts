@@ -4,28 +4,22 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import * as Query from "./domain/Query.ts"
+import type * as Query from "./domain/Query.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { RowFormat } from "./domain/ResultFormat.ts"
-import * as SqlErrors from "./domain/SqlError.ts"
-import { resultsEndpoint } from "./internal/answer.ts"
-import { CurrentDeparture, type Departure } from "./internal/caller.ts"
 import * as traced from "./internal/traced.ts"
-import * as LookerError from "./LookerError.ts"
+import type * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
-import { Queries } from "./Queries.ts"
-import { type Finished, QueryTaskPoller, type WaitError } from "./QueryTaskPoller.ts"
-import { QueryTasks } from "./QueryTasks.ts"
+import type { Queries } from "./Queries.ts"
+import type { QueryTaskPoller } from "./QueryTaskPoller.ts"
+import * as QueryTaskRun from "./QueryTaskRun.ts"
+import type { QueryTasks } from "./QueryTasks.ts"
 import * as ResultRows from "./ResultRows.ts"
 
 /**
@@ -47,19 +41,10 @@ export interface RunOptions<Row> {
   /** For the task to end; then it is killed, and `PollingTimeout` fails. Default: none, as Looker has none either. */
   readonly timeout?: Duration.Input | undefined
   /** Told Looker's status words as they change. */
-  readonly onStatus?: ((update: StatusUpdate) => Effect.Effect<void>) | undefined
+  readonly onStatus?: ((update: QueryTaskRun.StatusUpdate) => Effect.Effect<void>) | undefined
 }
 
-/**
- * A task's status has changed.
- *
- * @category models
- * @since 0.1.0
- */
-export interface StatusUpdate {
-  readonly taskId: string
-  readonly status: string
-}
+export type { StatusUpdate } from "./QueryTaskRun.ts"
 
 /**
  * How to run several queries.
@@ -111,15 +96,9 @@ export interface RunOutcome<Row> {
  * @category models
  * @since 0.1.0
  */
-export interface QueryResult<Row> {
+export interface QueryResult<Row> extends QueryTaskRun.TaskRows<Row> {
   /** The query as Looker returned it. */
   readonly query: Query.Query
-  readonly taskId: string
-  readonly rows: ReadonlyArray<Row>
-  /** What Looker remarked without failing: development mode notes. */
-  readonly warnings: ReadonlyArray<SqlErrors.SqlError>
-  /** The result as Looker sent it, for what rows do not have: the fields, totals and SQL of json_detail. */
-  readonly data: unknown
 }
 
 /**
@@ -163,185 +142,34 @@ export class QueryRunner extends Context.Service<
   }
 >()("effect-looker/QueryRunner") {}
 
-/** After these the task does not run any more. */
-const ended: ReadonlySet<string> = new Set(["QueryFailed", "QueryKilled", "ResultsExpired", "TaskMissing"])
-
 /** Looker's default for one user (documentation, "Admin settings – Queries"). */
 const defaultConcurrency = 15
-
-type CreatedQuery = Query.Query & { readonly id: string }
-
-/** Queries whose ids are remembered. */
-const queriesKept = 1000
 
 /**
  * @category constructors
  * @since 0.1.0
  */
 export const make = Effect.gen(function* () {
-  const queries = yield* Queries
-  const tasks = yield* QueryTasks
-  const poller = yield* QueryTaskPoller
+  const task = yield* QueryTaskRun.QueryTaskRun
   const policy = yield* LookerPolicy
-  const created = new Map<string, Effect.Effect<CreatedQuery, LookerError.CreateError>>()
 
-  const createWithId = (input: Query.QueryInput) =>
-    Effect.flatMap(queries.createQuery(input), ({ id, ...query }) =>
-      id === undefined
-        ? Effect.fail(
-            new LookerError.UnexpectedResponse({
-              message: "Looker created a query and did not say its id",
-              endpoint: "POST /queries"
-            })
-          )
-        : Effect.succeed({ ...query, id })
-    )
-
-  /** Creates a query, or remembers that it has been. Fibers that ask for the same one at once share the request. */
-  const createQuery = Effect.fnUntraced(function* (input: Query.QueryInput) {
-    const key = yield* Effect.try({
-      try: () => canonical(Query.toInput(input)),
-      catch: (cause) => new LookerError.BadRequest({ message: `The query is no JSON: ${String(cause)}` })
-    })
-    let query = created.get(key)
-    if (query === undefined) {
-      const oldest = created.keys().next()
-      if (created.size >= queriesKept && oldest.value !== undefined) created.delete(oldest.value)
-      const [shared] = yield* Effect.cachedInvalidateWithTTL(createWithId(input), (exit) =>
-        Exit.isSuccess(exit) ? Duration.infinity : Duration.zero
-      )
-      query = shared
-      created.set(key, shared)
-    }
-    return yield* query
-  })
-
-  /** Looker may have lost a query whose id was remembered: it is created once more. */
-  const createQueryAnew = (input: Query.QueryInput) =>
-    Effect.andThen(
-      Effect.sync(() => created.delete(canonical(Query.toInput(input)))),
-      createQuery(input)
-    )
-
-  const kill = (taskId: string): Effect.Effect<void> =>
-    tasks.killQuery(taskId).pipe(Effect.timeout(policy.cleanupTimeout), Effect.ignore)
-
-  /**
-   * Starts a task. An interruption while the answer is on its way waits a moment for it: only a task whose id is known can be killed.
-   * A request that has not left yet is not waited for.
-   */
-  const start = (
-    input: Query.QueryInput,
-    query: CreatedQuery,
-    options: Pick<RunOptions<unknown>, "format" | "params">,
-    restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
-  ) =>
-    Effect.gen(function* () {
-      const departure: Departure = { underWay: false }
-      const create = (query: CreatedQuery) =>
-        tasks
-          // The whole answer would hold the query again, and the id is all that is wanted.
-          .createQueryTask(
-            { query_id: query.id, result_format: options.format ?? "json" },
-            { ...options.params, fields: "id" }
-          )
-          .pipe(
-            Effect.map(({ id }) => ({ id, query })),
-            Effect.provideService(CurrentDeparture, departure)
-          )
-      const fiber = yield* create(query).pipe(
-        Effect.catchTag("NotFound", () => Effect.flatMap(createQueryAnew(input), create)),
-        restore,
-        Effect.forkDetach
-      )
-      return yield* restore(Fiber.join(fiber)).pipe(
-        Effect.onInterrupt(() =>
-          Effect.gen(function* () {
-            if (departure.underWay) yield* Effect.timeoutOption(Fiber.await(fiber), policy.cleanupTimeout)
-            yield* Fiber.interrupt(fiber)
-            const exit = yield* Fiber.await(fiber)
-            if (Exit.isSuccess(exit)) yield* kill(exit.value.id)
-          })
-        )
-      )
-    })
-
-  const waitFor = (
-    taskId: string,
-    options: Pick<RunOptions<unknown>, "timeout" | "onStatus">,
-    statusOnly: boolean
-  ): Effect.Effect<Finished, WaitError> => {
+  /** Runs a query to the end of its task. */
+  const finish = (input: Query.QueryInput, options: RunOptions<unknown>, statusOnly: boolean) => {
     const { onStatus, timeout } = options
-    const waiting = poller.wait(taskId, { timeout, statusOnly })
-    if (onStatus === undefined) return waiting
-    return Effect.scoped(
-      Effect.gen(function* () {
-        const observing = yield* poller.observe(taskId, { statusOnly }).pipe(
-          Stream.runForEach((status) => onStatus({ taskId, status })),
-          Effect.ignore,
-          Effect.forkScoped
-        )
-        const finished = yield* waiting
-        // Whoever is told may take a moment for the last word, and not for ever.
-        yield* Effect.timeoutOption(Fiber.await(observing), policy.cleanupTimeout)
-        return finished
-      })
-    )
-  }
-
-  /** Runs a query to the end of its task. The task does not outlive a wait that fails or is interrupted. */
-  const finish = <Row>(
-    input: Query.QueryInput,
-    options: RunOptions<Row>,
-    statusOnly: boolean
-  ): Effect.Effect<Finished & { readonly query: CreatedQuery }, RunError> => {
-    const once = Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function* () {
-        const created = yield* restore(createQuery(input))
-        const { id, query } = yield* start(input, created, options, restore)
-        const finished = yield* restore(waitFor(id, options, statusOnly)).pipe(
-          Effect.onExit((exit) => {
-            if (Exit.isSuccess(exit)) return Effect.void
-            const error = Exit.findErrorOption(exit)
-            return Option.isSome(error) && ended.has(error.value._tag) ? Effect.void : kill(id)
-          })
-        )
-        return { ...finished, query }
-      })
+    const once = task.withTask(input, options, ({ query, taskId }) =>
+      Effect.map(task.wait(taskId, { timeout, onStatus, statusOnly }), (finished) => ({ finished, query }))
     )
     return policy.recreateExpired === 0
       ? once
       : Effect.retry(once, { times: policy.recreateExpired, while: (error) => error._tag === "ResultsExpired" })
   }
 
-  const results = Effect.fnUntraced(function* (taskId: string) {
-    const body = yield* tasks.queryTaskResults(taskId)
-    if (Option.isSome(body)) return body.value
-    return yield* new LookerError.UnexpectedResponse({
-      message: `Looker says task ${taskId} is complete, and then that it is not finished`,
-      endpoint: resultsEndpoint(taskId)
-    })
-  })
-
   const runUntraced = Effect.fnUntraced(function* <Row = ResultRows.Row>(
     input: Query.QueryInput,
     options: RunOptions<Row>
   ): Effect.fn.Return<QueryResult<Row>, RunError> {
-    const format = options.format ?? "json"
-    const finished = yield* finish(input, options, false)
-    const { query, taskId } = finished
-    const data = ResultRows.isResult(format, finished.data)
-      ? finished.data
-      : yield* ResultRows.parse(format, yield* Effect.flatMap(results(taskId), (body) => body.text), taskId)
-    const { rows, warnings } = yield* ResultRows.fromData(format, data, taskId)
-    return {
-      query,
-      taskId,
-      rows:
-        options.row === undefined ? (rows as ReadonlyArray<Row>) : yield* ResultRows.decode(options.row, rows, taskId),
-      warnings: finished.warnings.length > 0 ? finished.warnings : warnings,
-      data
-    }
+    const { finished, query } = yield* finish(input, options, false)
+    return { query, ...(yield* task.rows(finished, options)) }
   })
 
   const run = <Row = ResultRows.Row>(input: Query.QueryInput, options: RunOptions<Row> = {}) =>
@@ -365,7 +193,7 @@ export const make = Effect.gen(function* () {
       const onStatus = (index: number) =>
         onProgress === undefined
           ? undefined
-          : ({ status }: StatusUpdate) =>
+          : ({ status }: QueryTaskRun.StatusUpdate) =>
               status === "added" || status === "running" ? move(index, status) : Effect.void
       const outcomes = Stream.fromIterable(inputs.entries()).pipe(
         Stream.mapEffect(
@@ -380,33 +208,17 @@ export const make = Effect.gen(function* () {
       return stopOnFailure === true ? Stream.takeUntil(outcomes, ({ result }) => Result.isFailure(result)) : outcomes
     })
 
-  /** Why a query failed whose status is all that is known: the body says so. */
-  const explain = (format: RowFormat, failure: LookerError.QueryFailed) =>
-    Effect.gen(function* () {
-      const body = yield* results(failure.taskId)
-      const data = yield* ResultRows.parse(format, yield* body.text, failure.taskId)
-      return yield* ResultRows.fromData(format, data, failure.taskId)
-    }).pipe(
-      Effect.catch((error) => {
-        if (error._tag === "QueryFailed") return Effect.fail(error)
-        // Every format but json_detail answers 400 with the reason.
-        if (error._tag !== "BadRequest") return Effect.fail(failure)
-        return Effect.fail(LookerError.queryFailed(failure.taskId, [SqlErrors.fromUnknown(error.message)], undefined))
-      }),
-      Effect.andThen(Effect.fail(failure))
-    )
-
   const stream = <Row = ResultRows.Row>(
     input: Query.QueryInput,
     options: RunOptions<Row> = {}
   ): Stream.Stream<Row, RunError> => {
-    const format = options.format ?? "json"
-    const { row } = options
+    const { format = "json", row } = options
     return Effect.gen(function* () {
-      const { taskId } = yield* finish(input, options, true).pipe(
-        Effect.catchTag("QueryFailed", (failure) => explain(format, failure))
+      const { finished } = yield* finish(input, options, true).pipe(
+        Effect.catchTag("QueryFailed", (failure) => task.explain(failure, options))
       )
-      const body = yield* results(taskId)
+      const { taskId } = finished
+      const body = yield* task.body(taskId)
       const rows = ResultRows.fromStream(format, body.bytes, taskId)
       return row === undefined
         ? (rows as Stream.Stream<Row, RunError>)
@@ -421,18 +233,12 @@ export const make = Effect.gen(function* () {
 })
 
 /**
+ * The runner over the steps of `QueryTaskRun.layer`; over other ones it is `Layer.effect(QueryRunner, make)`.
+ *
  * @category layers
  * @since 0.1.0
  */
 export const layer: Layer.Layer<QueryRunner, never, Queries | QueryTasks | QueryTaskPoller> = Layer.effect(
   QueryRunner,
   make
-)
-
-/** The same text for the same query, whatever the order of its keys. */
-const canonical = (query: Query.QueryInput): string =>
-  JSON.stringify(query, (_key, value: unknown) =>
-    Predicate.isObject(value) && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
-      : value
-  )
+).pipe(Layer.provide(QueryTaskRun.layer))

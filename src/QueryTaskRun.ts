@@ -1,0 +1,387 @@
+/**
+ * The steps of one run of a query, each usable alone: create the query, start a task, wait for it, read its rows or its body, kill it.
+ *
+ * `QueryRunner` is made of them. A program uses them itself where its runs have another shape: tasks that outlive it, bodies that go to
+ * files.
+ *
+ * @since 0.2.0
+ */
+import * as Cache from "effect/Cache"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Hash from "effect/Hash"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Query from "./domain/Query.ts"
+import type * as QueryTask from "./domain/QueryTask.ts"
+import type { ResultFormat, RowFormat } from "./domain/ResultFormat.ts"
+import * as SqlError from "./domain/SqlError.ts"
+import { resultsEndpoint } from "./internal/answer.ts"
+import { CurrentDeparture, type Departure } from "./internal/caller.ts"
+import * as traced from "./internal/traced.ts"
+import * as LookerError from "./LookerError.ts"
+import { LookerPolicy } from "./LookerPolicy.ts"
+import { Queries } from "./Queries.ts"
+import * as QueryTaskPoller from "./QueryTaskPoller.ts"
+import { QueryTasks, type ResultBody } from "./QueryTasks.ts"
+import * as ResultRows from "./ResultRows.ts"
+
+/**
+ * A query that Looker knows: what it answered to `create_query`, with the id that a task needs.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type CreatedQuery = Query.Query & { readonly id: string }
+
+/**
+ * How to start a task.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface StartOptions {
+  /** The format of the result. Default: `json`. */
+  readonly format?: ResultFormat | undefined
+  /** The parameters of `create_query_task`: `limit`, `cache`, `apply_formatting`, … */
+  readonly params?: Omit<QueryTask.CreateQueryTaskParams, "fields"> | undefined
+}
+
+/**
+ * A task that was started, and its query.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface Started {
+  readonly query: CreatedQuery
+  readonly taskId: string
+}
+
+/**
+ * The status of a task has changed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StatusUpdate {
+  readonly taskId: string
+  readonly status: string
+}
+
+/**
+ * How to wait for a task.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface WaitOptions extends QueryTaskPoller.WaitOptions {
+  /** Runs with each status word of Looker when it changes. */
+  readonly onStatus?: ((update: StatusUpdate) => Effect.Effect<void>) | undefined
+}
+
+/**
+ * How to read rows.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface RowsOptions<Row> {
+  /** The format that the task was started with. Default: `json`. */
+  readonly format?: RowFormat | undefined
+  /** A schema for each row. Without one, rows are records of field name to value. */
+  readonly row?: Schema.ConstraintDecoder<Row> | undefined
+}
+
+/**
+ * The result of a task as rows.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface TaskRows<Row> {
+  readonly taskId: string
+  readonly rows: ReadonlyArray<Row>
+  /** Messages of Looker that are no failure: development mode notes. */
+  readonly warnings: ReadonlyArray<SqlError.SqlError>
+  /** The whole result, parsed: the fields, totals and SQL of json_detail are only here. */
+  readonly data: unknown
+}
+
+/**
+ * The steps of one run.
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export class QueryTaskRun extends Context.Service<
+  QueryTaskRun,
+  {
+    /**
+     * Creates the query, or remembers that it was created: Looker gives the same body the same id for ever. Fibers that create the same
+     * query at the same time share one request.
+     */
+    createQuery(query: Query.QueryInput): Effect.Effect<CreatedQuery, LookerError.CreateError>
+    /**
+     * Starts a task for a query that exists, and succeeds with the id of the task. Fails with `NotFound` when Looker does not know the
+     * query.
+     *
+     * An interruption while the response is on its way waits for the id for `LookerPolicy.cleanupTimeout`, and kills the task. Once this
+     * effect has succeeded the caller owns the task: {@link withTask} is for programs that may be interrupted just then.
+     */
+    start(queryId: string, options?: StartOptions): Effect.Effect<string, LookerError.CreateError>
+    /**
+     * Creates the query, starts a task for it, and uses the task. A query that Looker has lost since it was created is created again.
+     *
+     * The task does not outlive a use that fails or is interrupted: it is killed, unless it failed with the end of the task itself.
+     */
+    withTask<A, E, R>(
+      query: Query.QueryInput,
+      options: StartOptions,
+      use: (started: Started) => Effect.Effect<A, E, R>
+    ): Effect.Effect<A, E | LookerError.CreateError, R>
+    /** Waits for the end of a task through the shared poller. The task goes on when the wait fails or is interrupted. */
+    wait(taskId: string, options?: WaitOptions): Effect.Effect<QueryTaskPoller.Finished, QueryTaskPoller.WaitError>
+    /** The rows of a finished task: from what the wait brought with it, or else fetched. */
+    rows<Row = ResultRows.Row>(
+      finished: QueryTaskPoller.Finished,
+      options?: RowsOptions<Row>
+    ): Effect.Effect<TaskRows<Row>, LookerError.ReadError | LookerError.QueryFailed | LookerError.TruncatedResult>
+    /** The body of the result of a finished task, in the format of the task: as text, or as bytes while they arrive. */
+    body(taskId: string): Effect.Effect<ResultBody, LookerError.ReadError>
+    /**
+     * Fails with why a query failed, where the wait was for the status only and so does not know: the body of the result says it. Fails
+     * with the given error where the body does not.
+     */
+    explain(
+      failure: LookerError.QueryFailed,
+      options?: Pick<RowsOptions<unknown>, "format">
+    ): Effect.Effect<never, LookerError.QueryFailed>
+    /** Kills a task in Looker. Never fails, and takes no longer than `LookerPolicy.cleanupTimeout`. */
+    kill(taskId: string): Effect.Effect<void>
+  }
+>()("effect-looker/QueryTaskRun") {}
+
+/** Created queries that are remembered. */
+const queriesKept = 1000
+
+/** After these errors the task does not run any more. */
+const ended: ReadonlySet<unknown> = new Set(["QueryFailed", "QueryKilled", "ResultsExpired", "TaskMissing"])
+
+/** Whether an error is the end of a task. */
+const isEndOfTask = (error: unknown): boolean => Predicate.hasProperty(error, "_tag") && ended.has(error._tag)
+
+/** The same effect, as interruptible as the caller's. */
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/**
+ * @category constructors
+ * @since 0.2.0
+ */
+export const make = Effect.gen(function* () {
+  const queries = yield* Queries
+  const tasks = yield* QueryTasks
+  const poller = yield* QueryTaskPoller.QueryTaskPoller
+  const policy = yield* LookerPolicy
+  const created = yield* Cache.makeWith(({ query }: QueryKey) => Effect.flatMap(queries.createQuery(query), withId), {
+    capacity: queriesKept,
+    timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.zero)
+  })
+
+  const createQuery = (query: Query.QueryInput) =>
+    Effect.flatMap(keyOf(query), (key) => Cache.get(created, key)).pipe(traced.withSpan("QueryTaskRun.createQuery"))
+
+  /** Looker does not know the id that was remembered: the query is created again. */
+  const createAgain = (query: Query.QueryInput, lostId: string) =>
+    Effect.tap(keyOf(query), (key) => Cache.invalidateWhen(created, key, ({ id }) => id === lostId)).pipe(
+      Effect.flatMap((key) => Cache.get(created, key))
+    )
+
+  const kill = (taskId: string): Effect.Effect<void> =>
+    tasks
+      .killQuery(taskId)
+      .pipe(Effect.timeout(policy.cleanupTimeout), Effect.ignore, traced.withSpan("QueryTaskRun.kill"))
+
+  const createTask = (queryId: string, options: StartOptions, departure: Departure) =>
+    tasks
+      // The whole answer would hold the query again, and only the id is needed.
+      .createQueryTask(
+        { query_id: queryId, result_format: options.format ?? "json" },
+        { ...options.params, fields: "id" }
+      )
+      .pipe(
+        Effect.map(({ id }) => id),
+        Effect.provideService(CurrentDeparture, departure)
+      )
+
+  /**
+   * Runs what creates a task, to be used in an uninterruptible region. An interruption while the response is on its way waits for it for a
+   * limited time: only a task whose id is known can be killed. A request that has not been sent yet is not waited for.
+   */
+  const starting = Effect.fnUntraced(function* <A extends { readonly taskId: string }, E>(
+    create: (departure: Departure) => Effect.Effect<A, E>,
+    restore: Restore
+  ) {
+    const departure: Departure = { underWay: false }
+    const fiber = yield* Effect.forkDetach(restore(create(departure)))
+    return yield* restore(Fiber.join(fiber)).pipe(
+      Effect.onInterrupt(() =>
+        Effect.gen(function* () {
+          if (departure.underWay) yield* Effect.timeoutOption(Fiber.await(fiber), policy.cleanupTimeout)
+          yield* Fiber.interrupt(fiber)
+          const exit = yield* Fiber.await(fiber)
+          if (Exit.isSuccess(exit)) yield* kill(exit.value.taskId)
+        })
+      )
+    )
+  })
+
+  const start = (queryId: string, options: StartOptions = {}) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.map(
+        starting((departure) => Effect.map(createTask(queryId, options, departure), (taskId) => ({ taskId })), restore),
+        ({ taskId }) => taskId
+      )
+    ).pipe(traced.withSpan("QueryTaskRun.start"))
+
+  const withTask = <A, E, R>(
+    input: Query.QueryInput,
+    options: StartOptions,
+    use: (started: Started) => Effect.Effect<A, E, R>
+  ) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const query = yield* restore(createQuery(input))
+        const started = yield* starting((departure) => {
+          const create = (query: CreatedQuery): Effect.Effect<Started, LookerError.CreateError> =>
+            Effect.map(createTask(query.id, options, departure), (taskId) => ({ query, taskId }))
+          return Effect.catchTag(create(query), "NotFound", () => Effect.flatMap(createAgain(input, query.id), create))
+        }, restore)
+        return yield* restore(use(started)).pipe(
+          Effect.onExit((exit) =>
+            Exit.isSuccess(exit) || Option.exists(Exit.findErrorOption(exit), isEndOfTask)
+              ? Effect.void
+              : kill(started.taskId)
+          )
+        )
+      })
+    )
+
+  const wait = (
+    taskId: string,
+    options: WaitOptions = {}
+  ): Effect.Effect<QueryTaskPoller.Finished, QueryTaskPoller.WaitError> => {
+    const { onStatus, ...waitOptions } = options
+    const waiting = poller.wait(taskId, waitOptions)
+    if (onStatus === undefined) return waiting
+    return Effect.scoped(
+      Effect.gen(function* () {
+        const observing = yield* poller.observe(taskId, waitOptions).pipe(
+          Stream.runForEach((status) => onStatus({ taskId, status })),
+          Effect.ignore,
+          Effect.forkScoped
+        )
+        const finished = yield* waiting
+        // `onStatus` may still be busy with the last word. It gets a limited time for it.
+        yield* Effect.timeoutOption(Fiber.await(observing), policy.cleanupTimeout)
+        return finished
+      })
+    )
+  }
+
+  const body = Effect.fnUntraced(function* (taskId: string) {
+    const body = yield* tasks.queryTaskResults(taskId)
+    if (Option.isSome(body)) return body.value
+    return yield* new LookerError.UnexpectedResponse({
+      message: `Looker says that task ${taskId} is complete, and then that it is not finished`,
+      endpoint: resultsEndpoint(taskId)
+    })
+  })
+
+  const rows = Effect.fnUntraced(function* <Row = ResultRows.Row>(
+    finished: QueryTaskPoller.Finished,
+    options: RowsOptions<Row> = {}
+  ): Effect.fn.Return<TaskRows<Row>, LookerError.ReadError | LookerError.QueryFailed | LookerError.TruncatedResult> {
+    const { format = "json", row } = options
+    const { taskId } = finished
+    const data = ResultRows.isResult(format, finished.data)
+      ? finished.data
+      : yield* ResultRows.parse(format, yield* Effect.flatMap(body(taskId), ({ text }) => text), taskId)
+    const { rows, warnings } = yield* ResultRows.fromData(format, data, taskId)
+    return {
+      taskId,
+      rows: row === undefined ? (rows as ReadonlyArray<Row>) : yield* ResultRows.decode(row, rows, taskId),
+      warnings: finished.warnings.length > 0 ? finished.warnings : warnings,
+      data
+    }
+  })
+
+  const explain = (failure: LookerError.QueryFailed, options: Pick<RowsOptions<unknown>, "format"> = {}) =>
+    rows({ taskId: failure.taskId, data: undefined, warnings: [] }, options).pipe(
+      Effect.catch((error) => {
+        if (error._tag === "QueryFailed") return Effect.fail(error)
+        // Every format but json_detail answers 400 with the reason.
+        if (error._tag !== "BadRequest") return Effect.fail(failure)
+        return Effect.fail(LookerError.queryFailed(failure.taskId, [SqlError.fromUnknown(error.message)], undefined))
+      }),
+      Effect.andThen(Effect.fail(failure))
+    )
+
+  return QueryTaskRun.of({ createQuery, start, withTask, wait, rows, body, explain, kill })
+})
+
+/**
+ * @category layers
+ * @since 0.2.0
+ */
+export const layer: Layer.Layer<QueryTaskRun, never, Queries | QueryTasks | QueryTaskPoller.QueryTaskPoller> =
+  Layer.effect(QueryTaskRun, make)
+
+/** What a created query is remembered by: the text of its body, whatever the order of its keys. */
+class QueryKey implements Equal.Equal {
+  readonly query: Query.QueryInput
+  private readonly text: string
+
+  constructor(query: Query.QueryInput) {
+    this.query = query
+    this.text = canonical(Query.toInput(query))
+  }
+
+  [Hash.symbol](): number {
+    return Hash.string(this.text)
+  }
+
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return that instanceof QueryKey && that.text === this.text
+  }
+}
+
+const keyOf = (query: Query.QueryInput): Effect.Effect<QueryKey, LookerError.BadRequest> =>
+  Effect.try({
+    try: () => new QueryKey(query),
+    catch: (cause) => new LookerError.BadRequest({ message: `The query is no JSON: ${String(cause)}` })
+  })
+
+const canonical = (query: Query.QueryInput): string =>
+  JSON.stringify(query, (_key, value: unknown) =>
+    Predicate.isObject(value) && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : value
+  )
+
+const withId = ({ id, ...query }: Query.Query): Effect.Effect<CreatedQuery, LookerError.UnexpectedResponse> =>
+  id === undefined
+    ? Effect.fail(
+        new LookerError.UnexpectedResponse({
+          message: "Looker created a query, and its response has no id",
+          endpoint: "POST /queries"
+        })
+      )
+    : Effect.succeed({ ...query, id })

@@ -5,7 +5,7 @@
  */
 
 import { literal } from "../database/Sql.ts"
-import type { Dimension, FieldType, Measure, Timeframe } from "../model/Model.ts"
+import type { Dimension, Explore, FieldType, Measure, Timeframe } from "../model/Model.ts"
 
 /**
  * A column of times is in UTC, and is read on the wall clock of the query's time zone. Dates have no zone.
@@ -92,12 +92,12 @@ export const valueSql = (
 }
 
 /**
- * The aggregate of a measure.
+ * The aggregate of a measure of an explore, whose joins may repeat the rows of the measure's view. The explores of files have no joins.
  *
  * @category conversions
  * @since 0.1.0
  */
-export const measureSql = ({ aggregate, column, conditions, isDouble }: Measure): string => {
+export const measureSql = ({ aggregate, column, conditions, isDouble }: Measure, _explore: Explore): string => {
   const where = conditions.length > 0 ? ` FILTER (WHERE ${conditions.map((sql) => `(${sql})`).join(" AND ")})` : ""
   // DOUBLEs are added in order, or the last digits of a sum would change from run to run.
   const ordered = isDouble ? `${column} ORDER BY ${column}` : column

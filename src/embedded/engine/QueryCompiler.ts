@@ -167,7 +167,7 @@ export const compile = (
 
     const condition = (field: Field, expression: string, column?: string) => {
       const [type, own] =
-        field.category === "dimension" ? [field.columnType, field.column] : [field.type, measureSql(field)]
+        field.category === "dimension" ? [field.columnType, field.column] : [field.type, measureSql(field, explore)]
       return FilterExpression.toSql(type, column ?? own, expression, { now: context.now, timezone })
     }
 

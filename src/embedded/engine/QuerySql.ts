@@ -46,11 +46,11 @@ const groups = (
 ) => {
   const columns = [
     ...by.map((dimension) => `    ${dimensionSql(dimension, plan.timezone)} AS ${columnOf(dimension.name)}`),
-    ...plan.measures.map((measure) => `    ${measureSql(measure)} AS ${columnOf(measure.name)}`)
+    ...plan.measures.map((measure) => `    ${measureSql(measure, plan.explore)} AS ${columnOf(measure.name)}`)
   ]
   return [
     `SELECT\n${columns.join(",\n")}`,
-    `FROM ${plan.explore.view.sqlTable}`,
+    `FROM ${plan.explore.from.view.sqlTable}`,
     ...(where.length > 0 ? [`WHERE ${where.join(" AND ")}`] : []),
     ...(by.length > 0 ? [`GROUP BY ${by.map((_, index) => index + 1).join(", ")}`] : []),
     ...(having.length > 0 ? [`HAVING ${having.join(" AND ")}`] : [])

@@ -135,8 +135,8 @@ const exploreOf = ({ columns, name, sqlName }: Table): Explore => {
       }))
     }
   }
-  const view = { name, label, sqlTable: `${sqlName} AS ${identifier(name)}`, fields }
-  return { name, label, view, fields }
+  const view = { name, label, sqlTable: `${sqlName} AS ${identifier(name)}`, primaryKey: undefined }
+  return { name, label, from: { view, joins: [] }, fields }
 }
 
 /**

@@ -97,7 +97,12 @@ export interface Measure extends FieldInfo {
 export type Field = Dimension | Measure
 
 /**
- * A table, and the fields it offers by their full names (`flights.origin`).
+ * A table under the name that fields refer to it by.
+ *
+ * **Details**
+ *
+ * `sqlTable` is what stands after FROM or JOIN, with the alias: `"orders" AS "orders"`. `primaryKey` is an SQL expression whose value is
+ * different in every row. Without one, a join that repeats rows makes sums of this view impossible.
  *
  * @category models
  * @since 0.1.0
@@ -106,11 +111,53 @@ export interface View {
   readonly name: string
   readonly label: string
   readonly sqlTable: string
-  readonly fields: ReadonlyMap<string, Field>
+  readonly primaryKey: string | undefined
 }
 
 /**
- * What Looker's queries call `view`: where a query starts, and all the fields it may name.
+ * How many rows of a joined view match one row of the views before it, and the other way round.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Relationship = "many_to_one" | "one_to_one" | "one_to_many" | "many_to_many"
+
+/**
+ * A view that is joined when a query has a field of it.
+ *
+ * **Details**
+ *
+ * `sqlOn` is a condition, which a `cross` join does not have. `joinedTo` are the views that the condition compares it with:
+ * `relationship` says how their rows and those of `view` match. `requiredJoins` are the views that have to be joined too. Both are names,
+ * and come earlier in the joins of the source.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Join {
+  readonly view: View
+  readonly type: "left_outer" | "inner" | "full_outer" | "cross"
+  readonly relationship: Relationship
+  readonly sqlOn: string | undefined
+  readonly joinedTo: ReadonlyArray<string>
+  readonly requiredJoins: ReadonlyArray<string>
+}
+
+/**
+ * What the rows of an explore come from: the table of its base view, and the joins that a query may need, in the order in which they are
+ * joined.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Source {
+  readonly view: View
+  readonly joins: ReadonlyArray<Join>
+}
+
+/**
+ * What Looker's queries call `view`: where the rows come from, and all the fields that a query may name, by their full names
+ * (`flights.origin`).
  *
  * @category models
  * @since 0.1.0
@@ -118,7 +165,7 @@ export interface View {
 export interface Explore {
   readonly name: string
   readonly label: string
-  readonly view: View
+  readonly from: Source
   readonly fields: ReadonlyMap<string, Field>
 }
 

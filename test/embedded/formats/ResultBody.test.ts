@@ -76,7 +76,7 @@ const run = ({ columns, dimensions, measures, pivotFields }: ResultSet): ResultJ
     explore: {
       name: "orders",
       label: "Orders",
-      view: { name: "orders", label: "Orders", sqlTable: "orders", fields: new Map() },
+      from: { view: { name: "orders", label: "Orders", sqlTable: "orders", primaryKey: undefined }, joins: [] },
       fields: new Map<string, Field>(columns.map(({ field }) => [field.name, field]))
     },
     dimensions: dimensions.filter(isDimension),

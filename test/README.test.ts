@@ -5,12 +5,10 @@ import { execFile, spawn } from "node:child_process"
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { EmbeddedLooker } from "effect-looker/embedded"
-
-const root = fileURLToPath(new URL("..", import.meta.url))
+import { root } from "./support/paths.ts"
 
 interface Ended {
   readonly code: number

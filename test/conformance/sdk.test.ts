@@ -1,7 +1,6 @@
 /**
  * Looker's official SDK against the embedded Looker: it works, and it gets what our client gets.
  */
-import { fileURLToPath } from "node:url"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, layer, vi } from "@effect/vitest"
 import { type IWriteCreateQueryTask, type Looker40SDK, ResultFormat } from "@looker/sdk"
@@ -11,6 +10,7 @@ import { Context, Effect, Layer, Redacted, Result, Stream } from "effect"
 import { Looker, LookerApi, ResultFormat as LookerFormat, LookerHttp, Queries, QueryTasks } from "effect-looker"
 import { EmbeddedLooker } from "effect-looker/embedded"
 import { endpoints } from "../embedded/conformance.ts"
+import { vega } from "../support/paths.ts"
 
 /** The SDK's settings, from values. */
 class Settings extends NodeSettings {
@@ -28,7 +28,7 @@ class Settings extends NodeSettings {
 class Sdk extends Context.Service<Sdk, Looker40SDK>()("test/Sdk") {}
 
 const server = EmbeddedLooker.layerServer({
-  data: fileURLToPath(new URL("../../node_modules/vega-datasets/data/airports.csv", import.meta.url)),
+  data: vega("airports.csv"),
   users: [
     { id: "1", clientId: "admin", clientSecret: "secret", permissions: ["administer"] },
     { id: "2", clientId: "other", clientSecret: "secret", displayName: "Other" }

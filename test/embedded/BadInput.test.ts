@@ -10,11 +10,8 @@ import { connect, type Socket } from "node:net"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
-import * as EmbeddedLooker from "../../src/embedded/EmbeddedLooker.ts"
+import { Effect, Exit, Layer, Scope } from "effect"
+import { EmbeddedLooker } from "effect-looker/embedded"
 import { call, ends, folder, login, orders, overSocket, results, withServer } from "./support.ts"
 
 const query = { view: "orders", fields: ["orders.status", "orders.count"] }

@@ -9,16 +9,13 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it, vi } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
-import * as EmbeddedLooker from "../../src/embedded/EmbeddedLooker.ts"
+import { Effect, Layer, Stream } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
+import { EmbeddedLooker } from "effect-looker/embedded"
+import { vega } from "../support/paths.ts"
 import { call, createTask, ends, login, type Options, wait, withServer } from "./support.ts"
 
-const all = fileURLToPath(new URL("../../node_modules/vega-datasets/data/flights-3m.parquet", import.meta.url))
+const all = vega("flights-3m.parquet")
 
 /** Some of them, so that two cores are soon done with many queries. */
 const flights = join(mkdtempSync(join(tmpdir(), "stress-data-")), "flights.parquet")

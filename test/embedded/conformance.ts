@@ -7,10 +7,8 @@
  */
 import { readFileSync } from "node:fs"
 import { Ajv, type ValidateFunction } from "ajv"
-import * as Exit from "effect/Exit"
-import * as HttpApi from "effect/http-api/HttpApi"
-import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
+import { Exit, Predicate, Schema } from "effect"
+import { HttpApi } from "effect/http-api"
 import { LookerApi } from "../../src/api/LookerApi.ts"
 import { ErrorBody, ValidationErrorBody } from "../../src/api/WireError.ts"
 

@@ -2,9 +2,8 @@
  * An embedded Looker as a program of its own, over the file it is given: prints its address, and runs until it is told to end.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as Console from "effect/Console"
-import * as Effect from "effect/Effect"
-import * as EmbeddedLooker from "../../src/embedded/EmbeddedLooker.ts"
+import { Console, Effect } from "effect"
+import { EmbeddedLooker } from "effect-looker/embedded"
 
 const program = Effect.gen(function* () {
   const { baseUrl } = yield* EmbeddedLooker.EmbeddedServer

@@ -4,14 +4,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as HttpBody from "effect/http/HttpBody"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import { Effect, Layer } from "effect"
+import { FetchHttpClient, HttpBody, HttpClient, HttpClientRequest } from "effect/http"
 import type { HttpMethod } from "effect/http/HttpMethod"
-import * as Layer from "effect/Layer"
-import * as EmbeddedLooker from "../../src/embedded/EmbeddedLooker.ts"
+import { EmbeddedLooker } from "effect-looker/embedded"
 import { type Answer, mistakesIn } from "./conformance.ts"
 
 /** A folder with these files in it, for as long as the scope lives. */

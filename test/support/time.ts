@@ -1,8 +1,8 @@
+import { Clock, Duration, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 /**
  * Test time that also lets real work (a body being read, DuckDB) happen between its steps.
  */
-import { Clock, Duration, Effect, Fiber } from "effect"
-import { TestClock } from "effect/testing"
 
 /** Lets promises and callbacks that are ready run. */
 export const settle = Effect.promise(() => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve))))

@@ -3,12 +3,13 @@ import { Clock, Effect, Fiber, Layer } from "effect"
 import { Looker, QueryRunner } from "effect-looker"
 import { EmbeddedLooker } from "effect-looker/embedded"
 import { TestTime } from "effect-looker/testing"
+import { vega } from "../support/paths.ts"
 import { settle } from "../support/time.ts"
 
 const looker = Looker.layer({ baseUrl: EmbeddedLooker.inProcessBaseUrl, ...EmbeddedLooker.credentials }).pipe(
   Layer.provide(
     EmbeddedLooker.layer({
-      data: `${import.meta.dirname}/../../node_modules/vega-datasets/data/airports.csv`,
+      data: vega("airports.csv"),
       taskDelay: "10 minutes"
     })
   )

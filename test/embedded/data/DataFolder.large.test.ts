@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as DataFolder from "../../../src/embedded/data/DataFolder.ts"
+import { DataFolder } from "effect-looker/embedded"
 import * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
 import { folder } from "../support.ts"
 

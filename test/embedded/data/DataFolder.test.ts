@@ -3,14 +3,11 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { assert, describe, it, layer } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as DataFolder from "../../../src/embedded/data/DataFolder.ts"
+import { Effect, Layer } from "effect"
+import { DataFolder, EmbeddedLooker } from "effect-looker/embedded"
 import * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
-import * as EmbeddedLooker from "../../../src/embedded/EmbeddedLooker.ts"
+import { root, vega } from "../../support/paths.ts"
 import { call, createTask, ends, folder, inProcess, leaves, login, orders, results, wait } from "../support.ts"
-
-const vega = join(import.meta.dirname, "../../node_modules/vega-datasets/data")
 
 const json = (query: object) => Effect.map(results(query), (answer) => answer.json)
 
@@ -360,7 +357,7 @@ const parquet = Layer.unwrap(
       join(path, "narrow.parquet"),
       "SELECT 127::TINYINT AS a, 255::UTINYINT AS b, 32767::SMALLINT AS c, 2147483647::INTEGER AS d, 4294967295::UINTEGER AS e"
     )
-    return EmbeddedLooker.layer({ data: [path, join(vega, "airports.csv"), join(vega, "flights-2k.json")] })
+    return EmbeddedLooker.layer({ data: [path, vega("airports.csv"), vega("flights-2k.json")] })
   })
 )
 
@@ -487,7 +484,7 @@ describe("three million rows", () => {
 
         for (let index = 0; index < 4; index++) yield* createTask(token, all, "json")
         yield* wait(30)
-      }).pipe(Effect.provide(EmbeddedLooker.layer({ data: join(vega, "flights-3m.parquet") }))),
+      }).pipe(Effect.provide(EmbeddedLooker.layer({ data: vega("flights-3m.parquet") }))),
     30_000
   )
 })
@@ -533,7 +530,7 @@ describe("a server", () => {
       Effect.gen(function* () {
         const main = `
         import * as Effect from "effect/Effect"
-        import * as EmbeddedLooker from "${join(import.meta.dirname, "../../src/embedded/EmbeddedLooker.ts")}"
+        import * as EmbeddedLooker from "${join(root, "src/embedded/EmbeddedLooker.ts")}"
         const run = Effect.gen(function* () {
           const { baseUrl } = yield* EmbeddedLooker.EmbeddedServer
           const post = (path, token, body) => Effect.promise(() => fetch(baseUrl + "/api/4.0" + path, {
@@ -546,12 +543,12 @@ describe("a server", () => {
           const { id } = yield* post("/queries", access_token, { model: "embedded", view: "flights_3m", fields, limit: "-1" })
           for (let i = 0; i < 4; i++) yield* post("/query_tasks", access_token, { query_id: id, result_format: "json" })
         })
-        await Effect.runPromise(run.pipe(Effect.provide(EmbeddedLooker.layerServer({ data: "${join(vega, "flights-3m.parquet")}" }))))
+        await Effect.runPromise(run.pipe(Effect.provide(EmbeddedLooker.layerServer({ data: "${vega("flights-3m.parquet")}" }))))
         console.log("closed")
       `
         const output = yield* Effect.sync(() =>
           execFileSync(process.execPath, ["--conditions=effect-looker-source", "--input-type=module", "-e", main], {
-            cwd: join(import.meta.dirname, "../.."),
+            cwd: root,
             timeout: 20_000,
             encoding: "utf8"
           })

@@ -1,7 +1,7 @@
 /** Queries against SQL that was written by hand, over the same tables. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as DataFolder from "../../../src/embedded/data/DataFolder.ts"
+import { DataFolder } from "effect-looker/embedded"
 import * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
 import * as QueryCompiler from "../../../src/embedded/engine/QueryCompiler.ts"
 import { folder } from "../support.ts"

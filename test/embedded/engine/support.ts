@@ -3,7 +3,7 @@
  */
 import { assert } from "@effect/vitest"
 import { Effect, Scope } from "effect"
-import * as DataFolder from "../../../src/embedded/data/DataFolder.ts"
+import { DataFolder } from "effect-looker/embedded"
 import * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
 import * as QueryCompiler from "../../../src/embedded/engine/QueryCompiler.ts"
 import * as QueryExecution from "../../../src/embedded/engine/QueryExecution.ts"

@@ -7,6 +7,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Looker, LookerError, QueryRunner, type ResultRows } from "effect-looker"
 import { EmbeddedLooker } from "effect-looker/embedded"
+import { root } from "../../support/paths.ts"
 import { call, createTask, ends, folder, inProcess, login } from "../support.ts"
 
 const sales = [
@@ -278,7 +279,7 @@ describe("a server without the package fflate", () => {
         })`
       const main = `
         import * as Effect from "effect/Effect"
-        import * as EmbeddedLooker from "${join(import.meta.dirname, "../../src/embedded/EmbeddedLooker.ts")}"
+        import * as EmbeddedLooker from "${join(root, "src/embedded/EmbeddedLooker.ts")}"
         const run = Effect.gen(function* () {
           const { baseUrl } = yield* EmbeddedLooker.EmbeddedServer
           yield* Effect.promise(async () => {
@@ -310,7 +311,7 @@ describe("a server without the package fflate", () => {
             "--input-type=module",
             ...["-e", main, data]
           ],
-          { cwd: join(import.meta.dirname, "../.."), timeout: 20_000, encoding: "utf8" }
+          { cwd: root, timeout: 20_000, encoding: "utf8" }
         )
       )
       const [csv, xlsx] = output.trim().split(/\n(?=\d+ )/)

@@ -3,13 +3,8 @@
  * Effect, fflate's unzip.
  */
 import { assert, describe, it, layer } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
-import * as Csv from "effect/encoding/Csv"
-import * as Xml from "effect/encoding/Xml"
-import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
+import { Effect, Layer, Schema, Stream } from "effect"
+import { Base64, Csv, Xml } from "effect/encoding"
 import { strFromU8, unzipSync } from "fflate"
 import * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
 import { identifier, literal } from "../../../src/embedded/database/Sql.ts"

@@ -1,12 +1,7 @@
 import { assert, describe, it, layer } from "@effect/vitest"
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
+import { Context, Duration, Effect, Layer, Result, Schema } from "effect"
+import { FilterExpression } from "effect-looker/embedded"
 import * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
-import * as FilterExpression from "../../../src/embedded/language/FilterExpression.ts"
 import type { FieldType } from "../../../src/embedded/model/Model.ts"
 
 const context: FilterExpression.Context = { now: Date.UTC(2018, 4, 18, 10, 30), timezone: "UTC" }

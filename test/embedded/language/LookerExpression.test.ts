@@ -1,11 +1,7 @@
 import { assert, describe, it, layer } from "@effect/vitest"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
+import { Context, Effect, Layer, Result, Schema } from "effect"
+import type { FilterExpression } from "effect-looker/embedded"
 import * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
-import type * as FilterExpression from "../../../src/embedded/language/FilterExpression.ts"
 import * as LookerExpression from "../../../src/embedded/language/LookerExpression.ts"
 import type { FieldType } from "../../../src/embedded/model/Model.ts"
 

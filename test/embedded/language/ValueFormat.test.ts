@@ -1,7 +1,5 @@
 import { assert, describe, it, layer } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
+import { Effect, Layer, Schema } from "effect"
 import * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
 import { literal } from "../../../src/embedded/database/Sql.ts"
 import * as ValueFormat from "../../../src/embedded/language/ValueFormat.ts"

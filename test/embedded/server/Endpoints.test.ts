@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import * as Effect from "effect/Effect"
+import { Effect } from "effect"
 import { call, createTask, ends, inProcess, login, orders, overSocket, results, send } from "../support.ts"
 
 const files = { "orders.csv": orders, "notes.txt": "not data" }

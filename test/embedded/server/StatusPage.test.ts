@@ -4,10 +4,9 @@
 import { existsSync } from "node:fs"
 import { request } from "node:http"
 import { assert, describe, it, layer } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import { Effect, Layer } from "effect"
+import { EmbeddedLooker } from "effect-looker/embedded"
 import { chromium, type Page } from "playwright-core"
-import * as EmbeddedLooker from "../../../src/embedded/EmbeddedLooker.ts"
 import { createTask, ends, folder, leaves, login, type Options, orders, overSocket, send } from "../support.ts"
 
 const executablePath = process.env.CHROMIUM_PATH ?? "/usr/bin/chromium"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as TestClock from "effect/testing/TestClock"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
 import { call, createTask, ends, inProcess, leaves, login, orders } from "../support.ts"
 
 const files = { "orders.csv": orders, "huge.csv": `n\n${"9".repeat(38)}\n${"9".repeat(38)}\n` }

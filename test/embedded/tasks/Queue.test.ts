@@ -1,9 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as TestClock from "effect/testing/TestClock"
+import { Deferred, Duration, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import * as Slots from "../../../src/embedded/tasks/Slots.ts"
 import { call, createTask, inProcess, leaves, login, orders, wait } from "../support.ts"
 

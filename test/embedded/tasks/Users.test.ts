@@ -1,9 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
-import * as TestClock from "effect/testing/TestClock"
-import * as EmbeddedLooker from "../../../src/embedded/EmbeddedLooker.ts"
+import { Effect, Layer, Redacted } from "effect"
+import { TestClock } from "effect/testing"
+import { EmbeddedLooker } from "effect-looker/embedded"
 import type { UserOptions } from "../../../src/embedded/tasks/Users.ts"
 import { call, createTask, ends, folder, inProcess, leaves, orders } from "../support.ts"
 

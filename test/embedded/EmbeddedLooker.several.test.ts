@@ -3,8 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { Looker, QueryRunner } from "effect-looker"
 import { EmbeddedLooker } from "effect-looker/embedded"
+import { vega } from "../support/paths.ts"
 
-const data = `${import.meta.dirname}/../../node_modules/vega-datasets/data/airports.csv`
+const data = vega("airports.csv")
 
 class One extends Context.Service<One, string>()("test/One") {}
 class Other extends Context.Service<Other, string>()("test/Other") {}

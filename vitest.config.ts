@@ -1,10 +1,35 @@
 import { defineConfig } from "vitest/config"
 
+/** Tests of memory, of processes and of real time: each file has a process to itself, and nothing else runs beside it. */
+const alone = [
+  "test/README.test.ts",
+  "test/LookerHttp.redis.test.ts",
+  "test/embedded/BadInput.test.ts",
+  "test/embedded/Stress.test.ts",
+  "test/embedded/data/DataFolder.large.test.ts"
+]
+
 export default defineConfig({
   ssr: { resolve: { conditions: ["effect-looker-source"] } },
   test: {
-    include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     testTimeout: 30_000,
-    hookTimeout: 30_000
+    hookTimeout: 30_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "shared",
+          include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+          exclude: alone,
+          isolate: false,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 }
+        }
+      },
+      {
+        extends: true,
+        test: { name: "alone", include: alone, isolate: true, maxWorkers: 1, sequence: { groupOrder: 1 } }
+      }
+    ]
   }
 })

@@ -1,5 +1,6 @@
 /**
- * Every error of the library: small, flat, tagged, and each with what a person needs to act.
+ * Every error of the library: small, flat, tagged, with what a person needs to act. All are schemas, alone and as unions, so that a storage can
+ * keep them: `Schema.toCodecJson(LookerError.LookerError)`.
  *
  * @since 0.1.0
  */
@@ -7,111 +8,111 @@ import * as Schema from "effect/Schema"
 import { SqlError } from "./domain/SqlError.ts"
 
 /**
- * What every error that came from an HTTP answer carries: Looker's `message`, the request (`GET /query_tasks/3f2a`) as
+ * What every error that comes from an HTTP response has: Looker's `message`, the request (`GET /query_tasks/3f2a`) as
  * `endpoint`, Looker's link to its documentation, and its `X-B3-TraceId` for a support ticket.
  */
-const fromAnswer = {
+const fromResponse = {
   message: Schema.String,
   endpoint: Schema.optional(Schema.String),
   documentationUrl: Schema.optional(Schema.String),
   traceId: Schema.optional(Schema.String)
 }
 
-/** What a log shows in front of the message: `NotFound (GET /query_tasks/3f2a)`. */
-const named = (tag: string, about: string | undefined): string => (about === undefined ? tag : `${tag} (${about})`)
+/** The name of an error, which a log shows in front of the message: `NotFound (GET /query_tasks/3f2a)`. */
+const nameOf = (tag: string, about: string | undefined): string => (about === undefined ? tag : `${tag} (${about})`)
 
 /**
- * 400: Looker cannot make sense of the request.
+ * 400: Looker does not understand the request.
  *
  * @category errors
  * @since 0.1.0
  */
-export class BadRequest extends Schema.TaggedError<BadRequest>("effect-looker/BadRequest")("BadRequest", fromAnswer) {
+export class BadRequest extends Schema.TaggedError<BadRequest>("effect-looker/BadRequest")("BadRequest", fromResponse) {
   readonly isRetryable = false
 
   override get name(): string {
-    return named("BadRequest", this.endpoint)
+    return nameOf("BadRequest", this.endpoint)
   }
 }
 
 /**
- * 404: no such thing, it has expired, or it belongs to somebody else. Looker does not say which.
+ * 404: it does not exist, has expired, or belongs to another user. Looker does not say which.
  *
  * @category errors
  * @since 0.1.0
  */
-export class NotFound extends Schema.TaggedError<NotFound>("effect-looker/NotFound")("NotFound", fromAnswer) {
+export class NotFound extends Schema.TaggedError<NotFound>("effect-looker/NotFound")("NotFound", fromResponse) {
   readonly isRetryable = false
 
   override get name(): string {
-    return named("NotFound", this.endpoint)
+    return nameOf("NotFound", this.endpoint)
   }
 }
 
 /**
- * 429: too many requests. `retryAfter` is the server's wish, as a duration or a date; Looker documents none.
+ * 429: too many requests. `retryAfter` is how long the server wants no requests, as a duration or a date; Looker does not document it.
  *
  * @category errors
  * @since 0.1.0
  */
 export class TooManyRequests extends Schema.TaggedError<TooManyRequests>("effect-looker/TooManyRequests")(
   "TooManyRequests",
-  { ...fromAnswer, retryAfter: Schema.optional(Schema.RetryAfter) }
+  { ...fromResponse, retryAfter: Schema.optional(Schema.RetryAfter) }
 ) {
   readonly isRetryable = true
 
   override get name(): string {
-    return named("TooManyRequests", this.endpoint)
+    return nameOf("TooManyRequests", this.endpoint)
   }
 }
 
 /**
- * 401 after one new login, or a login that was refused (which Looker answers with 404).
+ * 401 also after one new login, or a refused login (for which Looker's status is 404).
  *
  * @category errors
  * @since 0.1.0
  */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>("effect-looker/Unauthorized")(
   "Unauthorized",
-  fromAnswer
+  fromResponse
 ) {
   readonly isRetryable = false
 
   override get name(): string {
-    return named("Unauthorized", this.endpoint)
+    return nameOf("Unauthorized", this.endpoint)
   }
 }
 
 /**
- * 403: the user is known and may not do this.
+ * 403: the user may not do this.
  *
  * @category errors
  * @since 0.1.0
  */
-export class Forbidden extends Schema.TaggedError<Forbidden>("effect-looker/Forbidden")("Forbidden", fromAnswer) {
+export class Forbidden extends Schema.TaggedError<Forbidden>("effect-looker/Forbidden")("Forbidden", fromResponse) {
   readonly isRetryable = false
 
   override get name(): string {
-    return named("Forbidden", this.endpoint)
+    return nameOf("Forbidden", this.endpoint)
   }
 }
 
 /**
- * 409: it exists already.
+ * 409: it already exists.
  *
  * @category errors
  * @since 0.1.0
  */
-export class Conflict extends Schema.TaggedError<Conflict>("effect-looker/Conflict")("Conflict", fromAnswer) {
+export class Conflict extends Schema.TaggedError<Conflict>("effect-looker/Conflict")("Conflict", fromResponse) {
   readonly isRetryable = false
 
   override get name(): string {
-    return named("Conflict", this.endpoint)
+    return nameOf("Conflict", this.endpoint)
   }
 }
 
 /**
- * One entry of a 422's `errors`: which field, and what is wrong with it.
+ * One of the `errors` of a 422: which field, and what is wrong with it.
  *
  * @category schemas
  * @since 0.1.0
@@ -130,29 +131,29 @@ export const ValidationDetail = Schema.Struct({
 export type ValidationDetail = typeof ValidationDetail.Type
 
 /**
- * 422: the request is well formed and wrong; `errors` names the fields.
+ * 422: the request is well formed, but its values are not valid; `errors` names the fields.
  *
  * @category errors
  * @since 0.1.0
  */
 export class ValidationFailed extends Schema.TaggedError<ValidationFailed>("effect-looker/ValidationFailed")(
   "ValidationFailed",
-  { ...fromAnswer, errors: Schema.Array(ValidationDetail) }
+  { ...fromResponse, errors: Schema.Array(ValidationDetail) }
 ) {
   readonly isRetryable = false
 
   override get name(): string {
-    return named("ValidationFailed", this.endpoint)
+    return nameOf("ValidationFailed", this.endpoint)
   }
 }
 
 /**
- * Looker could not be reached, did not answer in time, or answered 500, 502, 503 or 504.
+ * Looker could not be reached, did not respond in time, or responded with 500, 502, 503 or 504.
  *
  * **Details**
  *
- * `reached` says whether the request may have been carried out: `"no"` when no connection came about, `"maybe"` otherwise. Only
- * what is safe to repeat is retried after a `"maybe"`.
+ * `reached` says whether Looker may have carried out the request: `"no"` when there was no connection, `"maybe"` otherwise. After a
+ * `"maybe"` only what is safe to repeat is retried.
  *
  * @category errors
  * @since 0.1.0
@@ -160,7 +161,7 @@ export class ValidationFailed extends Schema.TaggedError<ValidationFailed>("effe
 export class LookerUnavailable extends Schema.TaggedError<LookerUnavailable>("effect-looker/LookerUnavailable")(
   "LookerUnavailable",
   {
-    ...fromAnswer,
+    ...fromResponse,
     status: Schema.optional(Schema.Number),
     reached: Schema.Literals(["no", "maybe"]),
     retryAfter: Schema.optional(Schema.RetryAfter)
@@ -169,31 +170,30 @@ export class LookerUnavailable extends Schema.TaggedError<LookerUnavailable>("ef
   readonly isRetryable = true
 
   override get name(): string {
-    return named("LookerUnavailable", this.endpoint)
+    return nameOf("LookerUnavailable", this.endpoint)
   }
 }
 
 /**
- * An answer that is not what Looker's contract says: a login page where JSON was due, a status the endpoint does not have, rows
- * that do not fit the caller's schema. `snippet` is the beginning of the body.
+ * A response that Looker's contract does not have: a login page instead of JSON, a status that the endpoint does not have, rows that do
+ * not fit the caller's schema. `snippet` is the beginning of the body.
  *
  * @category errors
  * @since 0.1.0
  */
 export class UnexpectedResponse extends Schema.TaggedError<UnexpectedResponse>("effect-looker/UnexpectedResponse")(
   "UnexpectedResponse",
-  { ...fromAnswer, status: Schema.optional(Schema.Number), snippet: Schema.optional(Schema.String) }
+  { ...fromResponse, status: Schema.optional(Schema.Number), snippet: Schema.optional(Schema.String) }
 ) {
   readonly isRetryable = false
 
   override get name(): string {
-    return named("UnexpectedResponse", this.endpoint)
+    return nameOf("UnexpectedResponse", this.endpoint)
   }
 }
 
 /**
- * What the library was told about Looker does not do: `missing` names every setting that is absent, `message` says what to
- * write.
+ * Settings that are missing or not valid: `missing` names the absent ones, `message` says what to write.
  *
  * @category errors
  * @since 0.1.0
@@ -208,8 +208,7 @@ export class ConfigurationError extends Schema.TaggedError<ConfigurationError>("
 const ofTask = { message: Schema.String, taskId: Schema.String }
 
 /**
- * The query ran into an error: in the database, or in Looker's SQL. `errors` are all of them, `sql` the statement where Looker
- * shows it.
+ * The query failed, in the database or in Looker. `errors` has all the errors, `sql` the statement where Looker shows it.
  *
  * @category errors
  * @since 0.1.0
@@ -222,12 +221,12 @@ export class QueryFailed extends Schema.TaggedError<QueryFailed>("effect-looker/
   readonly isRetryable = false
 
   override get name(): string {
-    return named("QueryFailed", `task ${this.taskId}`)
+    return nameOf("QueryFailed", `task ${this.taskId}`)
   }
 }
 
 /**
- * The error of a query that ran into some.
+ * A failed query from its errors.
  *
  * @category constructors
  * @since 0.1.0
@@ -243,7 +242,7 @@ export const queryFailed = (taskId: string, errors: ReadonlyArray<SqlError>, sql
   })
 
 /**
- * Somebody killed the query.
+ * The query was killed.
  *
  * @category errors
  * @since 0.1.0
@@ -252,12 +251,12 @@ export class QueryKilled extends Schema.TaggedError<QueryKilled>("effect-looker/
   readonly isRetryable = false
 
   override get name(): string {
-    return named("QueryKilled", `task ${this.taskId}`)
+    return nameOf("QueryKilled", `task ${this.taskId}`)
   }
 }
 
 /**
- * The results are gone: Looker keeps them for about an hour. A fresh task brings them back.
+ * The results have expired: Looker keeps them for about an hour. A new task has them again.
  *
  * @category errors
  * @since 0.1.0
@@ -269,12 +268,12 @@ export class ResultsExpired extends Schema.TaggedError<ResultsExpired>("effect-l
   readonly isRetryable = false
 
   override get name(): string {
-    return named("ResultsExpired", `task ${this.taskId}`)
+    return nameOf("ResultsExpired", `task ${this.taskId}`)
   }
 }
 
 /**
- * Looker does not know the task, or it is another user's; or Looker left it out of its answers for too long.
+ * Looker does not know the task, or it belongs to another user; or Looker left it out of its responses for too long.
  *
  * @category errors
  * @since 0.1.0
@@ -283,12 +282,12 @@ export class TaskMissing extends Schema.TaggedError<TaskMissing>("effect-looker/
   readonly isRetryable = false
 
   override get name(): string {
-    return named("TaskMissing", `task ${this.taskId}`)
+    return nameOf("TaskMissing", `task ${this.taskId}`)
   }
 }
 
 /**
- * Looker kept answering with a status word this library does not know.
+ * Looker kept giving the task a status that this library does not know.
  *
  * @category errors
  * @since 0.1.0
@@ -300,12 +299,12 @@ export class UnknownTaskStatus extends Schema.TaggedError<UnknownTaskStatus>("ef
   readonly isRetryable = false
 
   override get name(): string {
-    return named("UnknownTaskStatus", `task ${this.taskId}`)
+    return nameOf("UnknownTaskStatus", `task ${this.taskId}`)
   }
 }
 
 /**
- * The task did not end within the time the caller gave it.
+ * The task did not end within the caller's timeout.
  *
  * @category errors
  * @since 0.1.0
@@ -317,12 +316,12 @@ export class PollingTimeout extends Schema.TaggedError<PollingTimeout>("effect-l
   readonly isRetryable = false
 
   override get name(): string {
-    return named("PollingTimeout", `task ${this.taskId}`)
+    return nameOf("PollingTimeout", `task ${this.taskId}`)
   }
 }
 
 /**
- * A result body that broke off, or that Looker ended with the text of an error after it had begun with 200.
+ * A result body that broke off, or that ends with the text of an error although its status is 200.
  *
  * @category errors
  * @since 0.1.0
@@ -334,25 +333,37 @@ export class TruncatedResult extends Schema.TaggedError<TruncatedResult>("effect
   readonly isRetryable = false
 
   override get name(): string {
-    return named("TruncatedResult", `task ${this.taskId}`)
+    return nameOf("TruncatedResult", `task ${this.taskId}`)
   }
 }
 
 /**
- * What any call may fail with, whatever the endpoint.
+ * What every endpoint may fail with.
  *
  * @category unions
  * @since 0.1.0
  */
-export type CallError = Unauthorized | LookerUnavailable | UnexpectedResponse
+export const CallError = Schema.Union([Unauthorized, LookerUnavailable, UnexpectedResponse])
 
 /**
- * What every endpoint about queries and tasks may fail with.
+ * @category unions
+ * @since 0.1.0
+ */
+export type CallError = typeof CallError.Type
+
+/**
+ * What every endpoint of queries and tasks may fail with.
  *
  * @category unions
  * @since 0.1.0
  */
-export type ReadError = CallError | BadRequest | NotFound | TooManyRequests
+export const ReadError = Schema.Union([CallError, BadRequest, NotFound, TooManyRequests])
+
+/**
+ * @category unions
+ * @since 0.1.0
+ */
+export type ReadError = typeof ReadError.Type
 
 /**
  * What the two endpoints that create something may fail with.
@@ -360,30 +371,49 @@ export type ReadError = CallError | BadRequest | NotFound | TooManyRequests
  * @category unions
  * @since 0.1.0
  */
-export type CreateError = ReadError | Conflict | ValidationFailed
+export const CreateError = Schema.Union([ReadError, Conflict, ValidationFailed])
 
 /**
- * What an HTTP answer can become. An endpoint fails with {@link CallError} and those of these that its contract names.
+ * @category unions
+ * @since 0.1.0
+ */
+export type CreateError = typeof CreateError.Type
+
+/**
+ * What an HTTP response can become. An endpoint fails with {@link CallError} and those of these that its contract names.
  *
  * @category unions
  * @since 0.1.0
  */
-export type HttpError = CallError | BadRequest | NotFound | TooManyRequests | Forbidden | Conflict | ValidationFailed
+export const HttpError = Schema.Union([CreateError, Forbidden])
 
 /**
- * The ends of a task that are not its rows.
+ * @category unions
+ * @since 0.1.0
+ */
+export type HttpError = typeof HttpError.Type
+
+/**
+ * The ends of a task without rows.
  *
  * @category unions
  * @since 0.1.0
  */
-export type TaskError =
-  | QueryFailed
-  | QueryKilled
-  | ResultsExpired
-  | TaskMissing
-  | UnknownTaskStatus
-  | PollingTimeout
-  | TruncatedResult
+export const TaskError = Schema.Union([
+  QueryFailed,
+  QueryKilled,
+  ResultsExpired,
+  TaskMissing,
+  UnknownTaskStatus,
+  PollingTimeout,
+  TruncatedResult
+])
+
+/**
+ * @category unions
+ * @since 0.1.0
+ */
+export type TaskError = typeof TaskError.Type
 
 /**
  * Every error of the library.
@@ -391,4 +421,10 @@ export type TaskError =
  * @category unions
  * @since 0.1.0
  */
-export type LookerError = HttpError | TaskError | ConfigurationError
+export const LookerError = Schema.Union([HttpError, TaskError, ConfigurationError])
+
+/**
+ * @category unions
+ * @since 0.1.0
+ */
+export type LookerError = typeof LookerError.Type

@@ -8,13 +8,13 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type * as Query from "./domain/Query.ts"
+import * as Query from "./domain/Query.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { RowFormat } from "./domain/ResultFormat.ts"
 import * as traced from "./internal/traced.ts"
-import type * as LookerError from "./LookerError.ts"
+import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 import type { Queries } from "./Queries.ts"
 import type { QueryTaskPoller } from "./QueryTaskPoller.ts"
@@ -44,7 +44,7 @@ export interface RunOptions<Row> {
   readonly onStatus?: ((update: QueryTaskRun.StatusUpdate) => Effect.Effect<void>) | undefined
 }
 
-export type { StatusUpdate } from "./QueryTaskRun.ts"
+export { StatusUpdate } from "./QueryTaskRun.ts"
 
 /**
  * How to run several queries.
@@ -65,33 +65,56 @@ export interface RunAllOptions<Row> extends Omit<RunOptions<Row>, "onStatus"> {
 }
 
 /**
- * How many queries stand where: not submitted yet, queued in Looker, running there, done, failed. They add up to all.
+ * How many queries are not submitted yet (`waiting`), queued in Looker (`added`), running there, done, and failed. They add up to all.
  *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Progress = Schema.Struct({
+  waiting: Schema.Number,
+  added: Schema.Number,
+  running: Schema.Number,
+  done: Schema.Number,
+  failed: Schema.Number
+})
+
+/**
  * @category models
  * @since 0.1.0
  */
-export interface Progress {
-  readonly waiting: number
-  readonly added: number
-  readonly running: number
-  readonly done: number
-  readonly failed: number
-}
+export type Progress = typeof Progress.Type
 
 /**
- * What became of one query of several; `index` is its place among them.
+ * What a run can fail with: the errors of the endpoints it calls, and the ends of a task without rows.
  *
- * @category models
+ * @category errors
  * @since 0.1.0
  */
-export interface RunOutcome<Row> {
-  readonly index: number
-  readonly query: Query.QueryInput
-  readonly result: Result.Result<QueryResult<Row>, RunError>
-}
+export const RunError = Schema.Union([LookerError.CreateError, LookerError.TaskError])
 
 /**
- * A query that ran through.
+ * @category errors
+ * @since 0.1.0
+ */
+export type RunError = typeof RunError.Type
+
+/**
+ * The schema of {@link QueryResult} with rows of this schema.
+ *
+ * **Example**
+ *
+ * ```ts
+ * const stored = Schema.toCodecJson(QueryRunner.QueryResult(ResultRows.Row))
+ * ```
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const QueryResult = <Row extends Schema.Top>(row: Row) =>
+  Schema.Struct({ query: Query.Query, ...QueryTaskRun.TaskRows(row).fields })
+
+/**
+ * A query that succeeded.
  *
  * @category models
  * @since 0.1.0
@@ -102,12 +125,29 @@ export interface QueryResult<Row> extends QueryTaskRun.TaskRows<Row> {
 }
 
 /**
- * What a run can fail with: the errors of the endpoints it calls, and the ends of a task that are not its rows.
+ * The schema of {@link RunOutcome} with rows of this schema.
  *
- * @category errors
+ * @category schemas
+ * @since 0.2.0
+ */
+export const RunOutcome = <Row extends Schema.Top>(row: Row) =>
+  Schema.Struct({
+    index: Schema.Number,
+    query: Query.QueryInput,
+    result: Schema.Result(QueryResult(row), RunError)
+  })
+
+/**
+ * The outcome of one query of several; `index` is its place among them.
+ *
+ * @category models
  * @since 0.1.0
  */
-export type RunError = LookerError.CreateError | LookerError.TaskError
+export interface RunOutcome<Row> {
+  readonly index: number
+  readonly query: Query.QueryInput
+  readonly result: Result.Result<QueryResult<Row>, RunError>
+}
 
 /**
  * Runs queries: the whole life of their tasks.

@@ -16,27 +16,35 @@ import * as Layer from "effect/Layer"
 import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import type { SqlError } from "./domain/SqlError.ts"
+import { SqlError } from "./domain/SqlError.ts"
 import * as TaskState from "./domain/TaskState.ts"
+import { Json } from "./domain/Wire.ts"
 import { elapsedMillis } from "./internal/elapsed.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy, type PollRound } from "./LookerPolicy.ts"
 import { type MultiResultsPart, QueryTasks } from "./QueryTasks.ts"
 
 /**
- * A task that ended well: `data` is the result as `multi_results` carries it (parsed), `warnings` what Looker remarked.
+ * A task that ended well: `data` is the result as `multi_results` carries it (parsed), `warnings` what Looker notes beside it.
  *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Finished = Schema.Struct({
+  taskId: Schema.String,
+  data: Json,
+  warnings: Schema.Array(SqlError)
+})
+
+/**
  * @category models
  * @since 0.1.0
  */
-export interface Finished {
-  readonly taskId: string
-  readonly data: unknown
-  readonly warnings: ReadonlyArray<SqlError>
-}
+export type Finished = typeof Finished.Type
 
 /**
  * How to wait.
@@ -60,7 +68,21 @@ export interface WaitOptions {
  * @category errors
  * @since 0.1.0
  */
-export type WaitError = LookerError.ReadError | Exclude<LookerError.TaskError, LookerError.TruncatedResult>
+export const WaitError = Schema.Union([
+  LookerError.ReadError,
+  LookerError.QueryFailed,
+  LookerError.QueryKilled,
+  LookerError.ResultsExpired,
+  LookerError.TaskMissing,
+  LookerError.UnknownTaskStatus,
+  LookerError.PollingTimeout
+])
+
+/**
+ * @category errors
+ * @since 0.1.0
+ */
+export type WaitError = typeof WaitError.Type
 
 /**
  * Waits for tasks.

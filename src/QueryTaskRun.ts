@@ -17,12 +17,13 @@ import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Query from "./domain/Query.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { ResultFormat, RowFormat } from "./domain/ResultFormat.ts"
 import * as SqlError from "./domain/SqlError.ts"
+import { Id, Json, openStruct } from "./domain/Wire.ts"
 import { resultsEndpoint } from "./internal/answer.ts"
 import { CurrentDeparture, type Departure } from "./internal/caller.ts"
 import * as traced from "./internal/traced.ts"
@@ -34,12 +35,18 @@ import { QueryTasks, type ResultBody } from "./QueryTasks.ts"
 import * as ResultRows from "./ResultRows.ts"
 
 /**
- * A query that Looker knows: what it answered to `create_query`, with the id that a task needs.
+ * A query that exists in Looker: the response to `create_query`, with the id that a task needs.
  *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const CreatedQuery = openStruct({ ...Query.Query.schema.fields, id: Id })
+
+/**
  * @category models
  * @since 0.2.0
  */
-export type CreatedQuery = Query.Query & { readonly id: string }
+export type CreatedQuery = typeof CreatedQuery.Type
 
 /**
  * How to start a task.
@@ -57,24 +64,30 @@ export interface StartOptions {
 /**
  * A task that was started, and its query.
  *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Started = Schema.Struct({ query: CreatedQuery, taskId: Schema.String })
+
+/**
  * @category models
  * @since 0.2.0
  */
-export interface Started {
-  readonly query: CreatedQuery
-  readonly taskId: string
-}
+export type Started = typeof Started.Type
 
 /**
  * The status of a task has changed.
  *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const StatusUpdate = Schema.Struct({ taskId: Schema.String, status: Schema.String })
+
+/**
  * @category models
  * @since 0.1.0
  */
-export interface StatusUpdate {
-  readonly taskId: string
-  readonly status: string
-}
+export type StatusUpdate = typeof StatusUpdate.Type
 
 /**
  * How to wait for a task.
@@ -99,6 +112,20 @@ export interface RowsOptions<Row> {
   /** A schema for each row. Without one, rows are records of field name to value. */
   readonly row?: Schema.ConstraintDecoder<Row> | undefined
 }
+
+/**
+ * The schema of {@link TaskRows} with rows of this schema.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const TaskRows = <Row extends Schema.Top>(row: Row) =>
+  Schema.Struct({
+    taskId: Schema.String,
+    rows: Schema.Array(row),
+    warnings: Schema.Array(SqlError.SqlError),
+    data: Json
+  })
 
 /**
  * The result of a task as rows.

@@ -23,6 +23,12 @@ import * as LookerError from "./LookerError.ts"
  * One row. In json, json_detail and json_bi the keys are field names (`flights.origin`); in csv they are the labels of the header,
  * and every value is text. A JSON number that a double cannot hold exactly (a large BIGINT, a long DECIMAL) is its text.
  *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Row = Schema.Record(Schema.String, Schema.Unknown)
+
+/**
  * @category models
  * @since 0.1.0
  */

@@ -5,6 +5,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { Json } from "./Wire.ts"
 
 /**
  * One error or warning of a query.
@@ -27,7 +28,7 @@ export const SqlError = Schema.Struct({
   column: Schema.optional(Schema.Number),
   character: Schema.optional(Schema.Number),
   level: Schema.optional(Schema.String),
-  raw: Schema.Unknown
+  raw: Json
 })
 
 /**

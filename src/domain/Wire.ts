@@ -20,8 +20,7 @@ const toText = SchemaTransformation.transform({
 export const Id = Schema.Union([Schema.String, Schema.Number]).pipe(Schema.decodeTo(Schema.String, toText))
 
 /**
- * A row or column limit. On the wire it is a string (`"500"`, `"-1"` for all rows); a number is accepted and stored as a
- * string.
+ * A row or column limit. On the wire it is a string (`"500"`, `"-1"` for all rows). A number is accepted, and becomes a string.
  *
  * @category codecs
  * @since 0.1.0
@@ -71,3 +70,11 @@ export const openStruct = <const Fields extends Schema.Struct.Fields>(
  * @since 0.1.0
  */
 export const Can = Schema.Record(Schema.String, Schema.Boolean)
+
+/**
+ * A value that Looker sent as JSON, kept as it is; undefined where it sent none.
+ *
+ * @category schemas
+ * @since 0.2.0
+ */
+export const Json = Schema.Union([Schema.Undefined, Schema.Unknown])

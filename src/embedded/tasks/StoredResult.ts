@@ -5,8 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { DuckDb } from "../database/DuckDb.ts"
-import type { Plan } from "../engine/QueryPlan.ts"
 import * as QueryExecution from "../engine/QueryExecution.ts"
+import type { Plan } from "../engine/QueryPlan.ts"
 import type { ResultSet } from "../engine/ResultSet.ts"
 
 /**

@@ -1,9 +1,7 @@
 /** What one store of queries promises to several who create queries at the same time. */
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as DataFolder from "../../../src/embedded/data/DataFolder.ts"
+import { Clock, Effect, Layer } from "effect"
+import { DataFolder } from "effect-looker/embedded"
 import { DuckDb, layer as layerDuckDb } from "../../../src/embedded/database/DuckDb.ts"
 import * as QueryStore from "../../../src/embedded/tasks/QueryStore.ts"
 import { folder, orders } from "../support.ts"

@@ -73,7 +73,7 @@ export const make = Effect.gen(function* () {
       missing
     })
   }
-  const httpClient = caller.bindHttpClient(yield* HttpClient.HttpClient, settings)
+  const httpClient = caller.bindHttpClient(yield* HttpClient.HttpClient)
   const call = yield* caller.make({ httpClient, settings, policy })
   let current: Redacted.Redacted | undefined
 

@@ -54,7 +54,7 @@ export const make = Effect.gen(function* () {
   const settings = yield* LookerConfig
   const policy = yield* LookerPolicy
   const tokens = yield* LookerAuth
-  const bound = caller.bindHttpClient(yield* HttpClient.HttpClient, settings)
+  const bound = caller.bindHttpClient(yield* HttpClient.HttpClient)
   const httpClient = yield* limited(bound, settings.baseUrl)
 
   if (!settings.verifySsl) {

@@ -19,6 +19,8 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as Endpoint from "./api/Endpoint.ts"
+import * as LookerApi from "./api/LookerApi.ts"
 import * as Query from "./domain/Query.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { ResultFormat, RowFormat } from "./domain/ResultFormat.ts"
@@ -408,7 +410,7 @@ const withId = ({ id, ...query }: Query.Query): Effect.Effect<CreatedQuery, Look
     ? Effect.fail(
         new LookerError.UnexpectedResponse({
           message: "Looker created a query, and its response has no id",
-          endpoint: "POST /queries"
+          endpoint: Endpoint.requestLine(LookerApi.createQuery)
         })
       )
     : Effect.succeed({ ...query, id })

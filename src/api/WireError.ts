@@ -150,3 +150,11 @@ export const TooManyRequests = LookerError.TooManyRequests.pipe(
     }
   )
 )
+
+/**
+ * The errors that most endpoints have.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const common = [BadRequest, NotFound, TooManyRequests] as const

@@ -6,7 +6,6 @@
 import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Context from "effect/Context"
-import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,9 +22,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import { LookerApi } from "../api/LookerApi.ts"
 import * as DataFolder from "./data/DataFolder.ts"
 import * as DuckDb from "./database/DuckDb.ts"
+import { EmbeddedApi } from "./EmbeddedApi.ts"
 import { EmbeddedError } from "./EmbeddedError.ts"
 import * as FaultMiddleware from "./faults/FaultMiddleware.ts"
 import * as Faults from "./faults/Faults.ts"
@@ -245,13 +244,13 @@ const layerStores = Effect.fnUntraced(function* (
       const database = yield* DuckDb.DuckDb
       const models = yield* DataFolder.load(database, settings.models)
       const users = options.users ?? [onlyUser(options)]
-      yield* Users.check(users, [...models.keys()])
+      const refusal = Users.invalid(users, [...models.keys()])
+      if (refusal !== undefined) return yield* refusal
       const faults = Faults.layer(options.faults ?? [], models)
       return Layer.mergeAll(QueryStore.layer(models, settings), Users.layer(users), faults)
     })
   )
   return Layer.merge(TaskStore.layer(settings), Sessions.layer(settings)).pipe(
-    Layer.provide(SecureRandom.layerWebCrypto),
     Layer.provideMerge(queries),
     Layer.provideMerge(DuckDb.layer({ memoryLimit: options.memoryLimit }))
   )
@@ -259,7 +258,7 @@ const layerStores = Effect.fnUntraced(function* (
 
 /** The endpoints, over the stores. */
 const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.HttpRouter | Stores> =>
-  HttpApiBuilder.layer(LookerApi).pipe(
+  HttpApiBuilder.layer(EmbeddedApi).pipe(
     Layer.provide([
       SessionHandlers.layerApiAuth,
       SessionHandlers.layerSession,

@@ -10,6 +10,8 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Endpoint from "../api/Endpoint.ts"
+import * as LookerApi from "../api/LookerApi.ts"
 import * as LookerError from "../LookerError.ts"
 
 export const snippetLength = 500
@@ -29,7 +31,8 @@ export const endpointOf = (request: HttpClientRequest.HttpClientRequest): string
   `${request.method} ${request.url.replace(/^https?:\/\/[^/]+/i, "").replace(/^.*\/api\/4\.0(?=\/)/, "")}`
 
 /** The request that the body of a result comes from, for errors about it. */
-export const resultsEndpoint = (taskId: string): string => `GET /query_tasks/${taskId}/results`
+export const resultsEndpoint = (taskId: string): string =>
+  Endpoint.requestLine(LookerApi.queryTaskResults, { query_task_id: taskId })
 
 export const snippetOf = (body: string): string => {
   const plain = body.replace(/\s+/g, " ").trim()
@@ -225,9 +228,9 @@ export const isRefusal = (error: LookerError.HttpError): error is Refusal =>
   (error._tag === "UnexpectedResponse" && error.status === statusOf.Forbidden)
 
 /** Whether an endpoint whose contract has these statuses may fail with this error. */
-export const isDeclared = (error: LookerError.HttpError, statuses: ReadonlySet<number> | undefined): boolean => {
+export const isDeclared = (error: LookerError.HttpError, statuses: ReadonlySet<number>): boolean => {
   const status = statusOf[error._tag]
-  return status === undefined || statuses?.has(status) === true
+  return status === undefined || statuses.has(status)
 }
 
 /** An error the endpoint's contract does not have, as one that any endpoint may have. */

@@ -6,9 +6,11 @@ import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { HttpApi } from "effect/http-api"
 import { LookerApi, Query, QueryTask, ResultFormat, RunningQuery, Session } from "effect-looker"
+import * as Endpoint from "effect-looker/api/Endpoint"
 import { mistakesIn } from "../embedded/conformance.ts"
 
 interface Operation {
+  readonly "x-looker-activity-type"?: string
   readonly operationId: string
   readonly parameters?: ReadonlyArray<{ readonly name: string; readonly in: string; readonly required?: boolean }>
   readonly requestBody?: { readonly content: Readonly<Record<string, unknown>> }
@@ -30,6 +32,7 @@ const specification: Specification | undefined =
 
 interface Ours {
   readonly name: string
+  readonly quota: Endpoint.Quota
   readonly method: string
   readonly path: string
   readonly query: ReadonlyArray<string>
@@ -53,6 +56,7 @@ const ours = (): ReadonlyArray<Ours> => {
       if (middleware.size > 0) known.delete("401")
       endpoints.push({
         name: endpoint.identifier,
+        quota: Endpoint.entryOf(endpoint).quota,
         method: endpoint.method.toLowerCase(),
         path: endpoint.path.replace("/api/4.0", "").replaceAll(/:(\w+)/g, "{$1}"),
         query: endpoint.query === undefined ? [] : fieldsOf(endpoint.query),
@@ -75,6 +79,11 @@ describe.skipIf(specification === undefined)("LookerApi and Looker's OpenAPI doc
       // 204 for "not finished" is what Looker answered before 25.0.9.
       if (endpoint.name === "query_task_results") documented.push("204")
       assert.sameMembers([...endpoint.statuses], documented)
+    })
+
+    it(`${endpoint.name} counts against the quota of the document`, () => {
+      const operation = specification?.paths[endpoint.path]?.[endpoint.method]
+      assert.strictEqual(endpoint.quota, operation?.["x-looker-activity-type"])
     })
   }
 

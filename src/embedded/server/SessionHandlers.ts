@@ -9,8 +9,10 @@ import * as UrlParams from "effect/http/UrlParams"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
 import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as Layer from "effect/Layer"
-import { Authorization, CurrentSession, LookerApi } from "../../api/LookerApi.ts"
-import { Forbidden, NotFound, Unauthorized } from "../../LookerError.ts"
+import * as Redacted from "effect/Redacted"
+import { Authorization, CurrentSession } from "../../api/Authorization.ts"
+import { Forbidden, NotFound } from "../../LookerError.ts"
+import { EmbeddedApi } from "../EmbeddedApi.ts"
 import { invalid } from "../refusal/Validation.ts"
 import { Sessions } from "../tasks/Sessions.ts"
 import { type User, Users } from "../tasks/Users.ts"
@@ -24,15 +26,13 @@ export const layerAuthorization: Layer.Layer<Authorization, never, Sessions> = L
   Authorization,
   Effect.gen(function* () {
     const sessions = yield* Sessions
-    return Authorization.of((httpEffect) =>
+    const authorize: Authorization["Service"]["bearer"] = (httpEffect, { credential }) =>
       Effect.gen(function* () {
-        const request = yield* HttpServerRequest.HttpServerRequest
-        const token = /^(?:token|bearer) +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1]
-        if (token === undefined) return yield* new Unauthorized({ message: "Requires authentication." })
+        const token = Redacted.value(credential)
         const { userId } = yield* sessions.get(token)
         return yield* Effect.provideService(httpEffect, CurrentSession, { token, userId })
       })
-    )
+    return Authorization.of({ bearer: authorize, token: authorize })
   })
 )
 
@@ -45,7 +45,7 @@ export const layerApiAuth: Layer.Layer<
   never,
   Authorization | Sessions | Users
 > = HttpApiBuilder.group(
-  LookerApi,
+  EmbeddedApi,
   "ApiAuth",
   Effect.fnUntraced(function* (handlers) {
     const sessions = yield* Sessions
@@ -91,7 +91,7 @@ export const layerSession: Layer.Layer<
   never,
   Authorization | Sessions
 > = HttpApiBuilder.group(
-  LookerApi,
+  EmbeddedApi,
   "Session",
   Effect.fnUntraced(function* (handlers) {
     const sessions = yield* Sessions
@@ -145,7 +145,7 @@ export const layerUser: Layer.Layer<
   never,
   Authorization | Users
 > = HttpApiBuilder.group(
-  LookerApi,
+  EmbeddedApi,
   "User",
   Effect.fnUntraced(function* (handlers) {
     const users = yield* Users

@@ -20,11 +20,10 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import { LookerApi } from "../../api/LookerApi.ts"
+import { EmbeddedApi } from "../EmbeddedApi.ts"
 import type { Explore, Field, Model } from "../model/Model.ts"
 import { QueryStore } from "../tasks/QueryStore.ts"
-import type { Task } from "../tasks/Task.ts"
-import { TaskStore } from "../tasks/TaskStore.ts"
+import { type Task, TaskStore } from "../tasks/TaskStore.ts"
 import { Users } from "../tasks/Users.ts"
 import { isLoopback, isOwnName } from "./LocalOnly.ts"
 
@@ -334,25 +333,10 @@ const elsewhere = html`<header><h1>Embedded Looker</h1><a href="/docs">API refer
 
 // ---- the reference ----
 
-/**
- * The contract with Looker's own names for the operations, and with the token that its middleware asks for without being described: so
- * the page has a place to enter it.
- */
-const described = LookerApi.annotate(OpenApi.Transform, ({ components, paths, ...document }) => {
-  const operations: Array<Record<string, unknown>> = Object.values(paths).flatMap((path) => Object.values(path ?? {}))
-  for (const operation of operations) {
-    const name = String(operation.operationId).replace(/^.*\./, "")
-    const security = name === "login" ? [] : [{ token: [] }]
-    Object.assign(operation, { operationId: name, summary: name, security })
-  }
-  const token = { type: "http", scheme: "bearer", description: "The `access_token` that `login` gives." }
-  return { ...document, paths, components: { ...components, securitySchemes: { token } } }
-})
-
 /** The page is two megabytes of Swagger UI, without a file from elsewhere; it is loaded for the first who asks. */
 const reference = Effect.gen(function* () {
   const router = yield* HttpRouter.make
-  yield* Layer.build(HttpApiSwagger.layer(described)).pipe(Effect.provideService(HttpRouter.HttpRouter, router))
+  yield* Layer.build(HttpApiSwagger.layer(EmbeddedApi)).pipe(Effect.provideService(HttpRouter.HttpRouter, router))
   return router.asHttpEffect()
 })
 
@@ -385,7 +369,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | QueryStore
     yield* router.add(
       "GET",
       "/openapi.json",
-      Effect.sync(() => HttpServerResponse.jsonUnsafe(OpenApi.fromApi(described)))
+      Effect.sync(() => HttpServerResponse.jsonUnsafe(OpenApi.fromApi(EmbeddedApi)))
     )
   })
 )

@@ -1,15 +1,13 @@
 /**
- * Access tokens and the users they belong to.
+ * Tokens, and whose they are.
  *
  * @since 0.1.0
  */
-
+import { randomBytes } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Hex from "effect/encoding/Hex"
 import * as Layer from "effect/Layer"
 import type { AccessToken } from "../../domain/Session.ts"
 import { Unauthorized } from "../../LookerError.ts"
@@ -23,8 +21,7 @@ export interface Options {
 }
 
 /**
- * What a token stands for. `sudoUserId` is the user who logged in as `userId`, if that is another user. `end` is in milliseconds since 1970.
- * `workspace` is `production` until another is chosen.
+ * What a token stands for. `workspace` is `production` until another is chosen.
  *
  * @category models
  * @since 0.1.0
@@ -45,11 +42,11 @@ export interface Session {
 export class Sessions extends Context.Service<
   Sessions,
   {
-    open(userId: string, sudoUserId?: string): Effect.Effect<AccessToken>
-    get(token: string): Effect.Effect<Session, Unauthorized>
-    logout(token: string): Effect.Effect<void>
-    chooseWorkspace(token: string, workspace: string): Effect.Effect<void, Unauthorized>
-    /** Ends all sessions. */
+    /** `sudoUserId` is who logs in as the user, if it is not himself. */
+    readonly open: (userId: string, sudoUserId?: string) => Effect.Effect<AccessToken>
+    readonly get: (token: string) => Effect.Effect<Session, Unauthorized>
+    readonly logout: (token: string) => Effect.Effect<void>
+    readonly chooseWorkspace: (token: string, workspace: string) => Effect.Effect<void, Unauthorized>
     readonly forget: Effect.Effect<void>
   }
 >()("effect-looker/embedded/Sessions") {}
@@ -58,15 +55,12 @@ export class Sessions extends Context.Service<
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<Sessions["Service"], never, SecureRandom.SecureRandom> {
-  const random = yield* SecureRandom.SecureRandom
+export const make = (options: Options): Sessions["Service"] => {
   const sessions = new Map<string, Session>()
   const open = Effect.fn("Sessions.open")(function* (userId: string, sudoUserId?: string) {
     const now = yield* Clock.currentTimeMillis
     for (const [token, { end }] of sessions) if (end <= now) sessions.delete(token)
-    const access_token = Hex.encode(yield* random.randomBytes(20))
+    const access_token = yield* Effect.sync(() => randomBytes(20).toString("hex"))
     const end = now + Duration.toMillis(options.tokenLife)
     sessions.set(access_token, { userId, sudoUserId, end, workspace: "production" })
     return { access_token, token_type: "Bearer", expires_in: Math.floor(Duration.toSeconds(options.tokenLife)) }
@@ -87,11 +81,10 @@ export const make = Effect.fnUntraced(function* (
       Effect.map(get(token), (session) => void sessions.set(token, { ...session, workspace })),
     forget: Effect.sync(() => sessions.clear())
   })
-})
+}
 
 /**
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<Sessions, never, SecureRandom.SecureRandom> =>
-  Layer.effect(Sessions, make(options))
+export const layer = (options: Options): Layer.Layer<Sessions> => Layer.sync(Sessions, () => make(options))

@@ -6,6 +6,7 @@
 import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Context from "effect/Context"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -244,13 +245,13 @@ const layerStores = Effect.fnUntraced(function* (
       const database = yield* DuckDb.DuckDb
       const models = yield* DataFolder.load(database, settings.models)
       const users = options.users ?? [onlyUser(options)]
-      const refusal = Users.invalid(users, [...models.keys()])
-      if (refusal !== undefined) return yield* refusal
+      yield* Users.check(users, [...models.keys()])
       const faults = Faults.layer(options.faults ?? [], models)
       return Layer.mergeAll(QueryStore.layer(models, settings), Users.layer(users), faults)
     })
   )
   return Layer.merge(TaskStore.layer(settings), Sessions.layer(settings)).pipe(
+    Layer.provide(SecureRandom.layerWebCrypto),
     Layer.provideMerge(queries),
     Layer.provideMerge(DuckDb.layer({ memoryLimit: options.memoryLimit }))
   )

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EmbeddedError } from "../EmbeddedError.ts"
+import { statements } from "./statements.ts"
 
 /**
  * @category options
@@ -91,10 +92,13 @@ const rowsOf = (connection: DuckDBConnection, sql: string): Promise<Rows> =>
 
 const statement = (connection: DuckDBConnection, sql: string): Effect.Effect<Rows, DatabaseError> =>
   Effect.callback((resume) => {
-    const settled = rowsOf(connection, sql).then(
-      (rows) => resume(Effect.succeed(rows)),
-      (cause) => resume(Effect.fail(toError(cause)))
-    )
+    statements.running++
+    const settled = rowsOf(connection, sql)
+      .finally(() => statements.running--)
+      .then(
+        (rows) => resume(Effect.succeed(rows)),
+        (cause) => resume(Effect.fail(toError(cause)))
+      )
     return Effect.promise(() => {
       connection.interrupt()
       const timer = setInterval(() => connection.interrupt(), interruptEvery)

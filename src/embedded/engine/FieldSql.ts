@@ -4,7 +4,10 @@
  * @since 0.1.0
  */
 
+import * as Result from "effect/Result"
 import { literal } from "../database/Sql.ts"
+import * as FilterExpression from "../language/FilterExpression.ts"
+import * as LookerExpression from "../language/LookerExpression.ts"
 import type { Dimension, Explore, FieldType, Measure, Timeframe } from "../model/Model.ts"
 
 /**
@@ -90,6 +93,44 @@ export const valueSql = (
       return { sql: `CAST(date_trunc('${timeframe}', ${local(dimension, timezone)}) AS DATE)`, type: "date" }
   }
 }
+
+/**
+ * A filter on a dimension as a condition on its column, or on another column of the same type.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const dimensionCondition = (
+  dimension: Dimension,
+  filter: string,
+  context: FilterExpression.Context,
+  column = dimension.column
+): Result.Result<string, string> => FilterExpression.toSql(dimension.columnType, column, filter, context)
+
+/**
+ * Finds the dimension that an expression names, or says why it cannot be used.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FindDimension = (name: string) => Result.Result<Dimension, string>
+
+/**
+ * An expression in Looker's language over dimensions.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const expressionSql = (
+  expression: string,
+  find: FindDimension,
+  context: FilterExpression.Context
+): Result.Result<LookerExpression.Typed, string> =>
+  LookerExpression.compile(
+    expression,
+    (name) => Result.map(find(name), (dimension) => valueSql(dimension, context.timezone)),
+    context
+  )
 
 /**
  * The aggregate of a measure of an explore, whose joins may repeat the rows of the measure's view. The explores of files have no joins.

@@ -7,22 +7,24 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Stream from "effect/Stream"
+import type { Query } from "../../domain/Query.ts"
 import type { DatabaseError, DuckDb } from "../database/DuckDb.ts"
 import { literal } from "../database/Sql.ts"
 import type { Plan } from "../engine/QueryPlan.ts"
 import type { Column, Pivot, ResultSet } from "../engine/ResultSet.ts"
 import * as ValueFormat from "../language/ValueFormat.ts"
 import type { Field } from "../model/Model.ts"
-import type { Task } from "../tasks/TaskStore.ts"
 import { concat, type Encode, formatOf, pages, plain, type RowSql, rendered, rowSql } from "./ResultText.ts"
 
 /**
- * What a body says about its task.
+ * What a body says about the run of a query: `id` is that of its task.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Run extends Pick<Task, "id" | "stored"> {
+export interface Run {
+  readonly id: string
+  readonly stored: { readonly query: Query }
   readonly plan: Pick<
     Plan,
     "explore" | "dimensions" | "pivotFields" | "measures" | "filters" | "sorts" | "timezone" | "sql"

@@ -20,7 +20,8 @@ import { EmbeddedApi } from "../EmbeddedApi.ts"
 import * as ResultBody from "../formats/ResultBody.ts"
 import { invalid } from "../refusal/Validation.ts"
 import { QueryStore, type StoredQuery } from "../tasks/QueryStore.ts"
-import { type Task, type TaskStatus, TaskStore } from "../tasks/TaskStore.ts"
+import { isUnfinished, type Task, type TaskStatus } from "../tasks/Task.ts"
+import { TaskStore } from "../tasks/TaskStore.ts"
 import { type User, Users } from "../tasks/Users.ts"
 import * as LookerErrors from "./LookerErrors.ts"
 import { answer } from "./Projection.ts"
@@ -49,17 +50,17 @@ const sourceOf = (state: TaskStatus): "query" | "cache" | null =>
   state.status === "complete" ? state.source : state.status === "error" ? "query" : null
 
 /** What is said of the state of a task, which a fault may change. */
-const statusOf = ({ body, shown, state }: Task): string => {
-  if (shown !== undefined) return shown
+const statusOf = ({ body, statusOverride, state }: Task): string => {
+  if (statusOverride !== undefined) return statusOverride
   // Looker reports a remark as an error (recorded in json_detail, the one format that has a place for it).
   const isRemarked = state.status === "complete" && state.warnings.length > 0
   return isRemarked && body.result_format === "json_detail" ? "error" : state.status
 }
 
 const taskBody = (user: User, task: Task) => {
-  const { body, params, runtime, shown, state, stored } = task
-  const unfinished = state.status === "added" || state.status === "running"
-  const source = shown !== undefined ? null : sourceOf(state)
+  const { body, params, runtime, statusOverride, state, stored } = task
+  const unfinished = isUnfinished(task)
+  const source = statusOverride !== undefined ? null : sourceOf(state)
   return {
     can: {
       index: true,
@@ -152,7 +153,7 @@ const entry = (
     `${key}:{"status":"expired","data":{"error":"Results have expired. Run the query again."}}`
   )
   if (task === undefined) return bare("missing")
-  if (task.shown !== undefined) return task.shown === "expired" ? expired : bare(task.shown)
+  if (task.statusOverride !== undefined) return task.statusOverride === "expired" ? expired : bare(task.statusOverride)
   const { state } = task
   const format = formatOf(task)
   const options = bodyOptions(user, task)
@@ -273,7 +274,7 @@ export const layerQuery = (
             for (const id of asked) {
               const task = yield* Effect.catchTag(polled(id), "NotFound", () => Effect.succeed(undefined))
               // Before the next one is looked for, which may let go what has expired.
-              if (task !== undefined) yield* tasks.hold(task)
+              if (task !== undefined) yield* tasks.retainResult(task)
               if (task?.isLeftOut !== true) found.push({ id, task })
             }
             const cells = found.reduce((sum, { task }) => sum + cellsOf(task), 0)
@@ -288,12 +289,13 @@ export const layerQuery = (
           Effect.gen(function* () {
             const { userId } = yield* CurrentSession
             const task = yield* tasks.get(userId, params.query_task_id)
-            yield* tasks.hold(task)
+            yield* tasks.retainResult(task)
             const { state } = task
             const format = formatOf(task)
             const reading = bodyOptions(yield* currentUser, task)
             const notFinished = LookerErrors.notFinished(options.notFinished)
-            if (task.shown !== undefined) return task.shown === "expired" ? yield* notFound : notFinished
+            if (task.statusOverride !== undefined)
+              return task.statusOverride === "expired" ? yield* notFound : notFinished
             switch (state.status) {
               case "added":
               case "running":

@@ -1,5 +1,5 @@
 /**
- * The queries somebody created: immutable, numbered by their bodies, and one for each distinct body.
+ * The queries that were created: immutable, one for each distinct body, with an id made from the body.
  *
  * @since 0.1.0
  */
@@ -8,12 +8,13 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import type { Query, QueryInput } from "../../domain/Query.ts"
-import { NotFound, type ValidationFailed } from "../../LookerError.ts"
+import { NotFound, type ValidationDetail, type ValidationFailed } from "../../LookerError.ts"
 import * as QueryCompiler from "../engine/QueryCompiler.ts"
 import type { Plan } from "../engine/QueryPlan.ts"
 import type { Model } from "../model/Model.ts"
-import { invalid } from "../refusal/Validation.ts"
+import { detail, invalid } from "../refusal/Validation.ts"
 
 /**
  * @category models
@@ -25,7 +26,7 @@ export interface StoredQuery {
 }
 
 /**
- * `now`, in milliseconds since 1970, is what relative dates are relative to; without it, the time at which they are read.
+ * `now` is the present for relative dates, in milliseconds since 1970. By default it is the time at which a query is planned.
  *
  * @category options
  * @since 0.1.0
@@ -37,7 +38,7 @@ export interface Options {
 /**
  * **Details**
  *
- * `plan` reads a query for a task, at the time of the task: relative dates go on meaning the present.
+ * `plan` compiles a query again for each task, so that relative dates are relative to the time of the task.
  *
  * @category services
  * @since 0.1.0
@@ -46,12 +47,14 @@ export class QueryStore extends Context.Service<
   QueryStore,
   {
     readonly models: ReadonlyMap<string, Model>
-    readonly create: (input: QueryInput) => Effect.Effect<StoredQuery, ValidationFailed>
-    readonly get: (id: string) => Effect.Effect<StoredQuery, NotFound>
-    readonly forSlug: (slug: string) => Effect.Effect<StoredQuery, NotFound>
-    readonly plan: (stored: StoredQuery, limit: number | undefined) => Effect.Effect<Plan, ValidationFailed>
+    create(input: QueryInput): Effect.Effect<StoredQuery, ValidationFailed>
+    get(id: string): Effect.Effect<StoredQuery, NotFound>
+    forSlug(slug: string): Effect.Effect<StoredQuery, NotFound>
+    plan(stored: StoredQuery, limit: number | undefined): Effect.Effect<Plan, ValidationFailed>
   }
 >()("effect-looker/embedded/QueryStore") {}
+
+type Body = ReturnType<typeof normalised>
 
 /** The body as Looker stores it: every documented key, absent ones and `fields: []` as null, limits as text. */
 const normalised = (input: QueryInput) => ({
@@ -76,7 +79,7 @@ const normalised = (input: QueryInput) => ({
   query_timezone: input.query_timezone ?? null
 })
 
-/** More levels than a stack may hold can be sent: bodies are compared, stored and sent back by recursion. */
+/** The deepest nesting of a body. Deeper ones could overflow the stack: bodies are compared and encoded by recursion. */
 const mostLevels = 100
 
 const isDeeper = (value: unknown, levels: number): boolean =>
@@ -91,25 +94,43 @@ const sortedKeys = (_: string, value: unknown): unknown =>
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-/** Letters and digits that depend on the text alone, so that the same query has the same slug in every run. */
+/**
+ * Letters and digits that depend on the text alone, so that a query has the same slug in every run.
+ *
+ * The hash is `node:crypto`'s because it is synchronous: nothing may run between the look-up of a body and its storage.
+ */
 const lettersFor = (text: string, length: number): string =>
   [...createHash("sha256").update(`${length}:${text}`).digest().subarray(0, length)]
     .map((byte) => alphabet[byte % alphabet.length])
     .join("")
 
 /**
- * Fifteen digits that depend on the text alone: a client that has kept an id over a restart must not get the rows of another query.
+ * Fifteen digits that depend on the text alone, so that an id that a client kept over a restart cannot become that of another query.
  */
 const digitsFor = (text: string): number =>
   1e14 + Number(createHash("sha256").update(text).digest().readBigUInt64BE() % BigInt(9e14))
 
-/** In characters, of all that a query carries for the pages of Looker: queries are kept for ever. */
-const mostCarried = 1_000_000
+/** The most characters of `vis_config` and `filter_config`, which are kept as long as the server runs and never used. */
+const mostConfig = 1_000_000
 
-/** Where `share_url` points: an embedded Looker has no pages, so the address is only a sign of where the query came from. */
+/** What no query may have, whatever its model. */
+const bodyErrors = (body: Body): ReadonlyArray<ValidationDetail> => {
+  if (body.client_id !== null && !/^[A-Za-z0-9]{22}$/.test(body.client_id)) {
+    return [detail("client_id", "invalid", "client_id must be 22 letters and digits.")]
+  }
+  const deep = Object.entries(body).filter(([, value]) => isDeeper(value, mostLevels))
+  if (deep.length > 0) {
+    return deep.map(([field]) => detail(field, "invalid", `${field} is nested more than ${mostLevels} levels deep.`))
+  }
+  if (JSON.stringify([body.vis_config, body.filter_config]).length <= mostConfig) return []
+  const message = `vis_config and filter_config have more than ${mostConfig} characters: the embedded Looker keeps no more.`
+  return [detail(body.vis_config === null ? "filter_config" : "vis_config", "invalid", message)]
+}
+
+/** The host of `share_url`. The embedded Looker has no such pages. */
 const pages = "http://embedded.looker"
 
-const urlsOf = (body: ReturnType<typeof normalised>, clientId: string) => {
+const urlsOf = (body: Body, clientId: string) => {
   const parameters = new URLSearchParams()
   const set = (name: string, value: string | null) => {
     if (value !== null && value !== "") parameters.set(name, value)
@@ -155,36 +176,14 @@ export const make = (models: ReadonlyMap<string, Model>, options: Options): Quer
     return bySlug.has(letters) ? unusedLetters(`${text} `, length) : letters
   }
 
-  const create = Effect.fn("QueryStore.create")(function* (input: QueryInput) {
-    if (input.client_id && !/^[A-Za-z0-9]{22}$/.test(input.client_id)) {
-      const message = "client_id must be 22 letters and digits."
-      return yield* invalid([{ field: "client_id", code: "invalid", message }])
-    }
-    const body = normalised(input)
-    const deep = Object.entries(body).filter(([, value]) => isDeeper(value, mostLevels))
-    if (deep.length > 0) {
-      return yield* invalid(
-        deep.map(([field]) => ({
-          field,
-          code: "invalid",
-          message: `${field} is nested more than ${mostLevels} levels deep.`
-        }))
-      )
-    }
-    const key = JSON.stringify(body, sortedKeys)
+  /** The query with this body, which is stored if no query has it. It is synchronous, so that a body is stored once. */
+  const store = (input: QueryInput, body: Body, key: string): Result.Result<StoredQuery, ValidationFailed> => {
     const known = byBody.get(key)
-    if (known !== undefined) return known
-    if (JSON.stringify([body.vis_config, body.filter_config]).length > mostCarried) {
-      const message = `vis_config and filter_config have more than ${mostCarried} characters: the embedded Looker keeps no more.`
-      return yield* invalid([
-        { field: body.vis_config === null ? "filter_config" : "vis_config", code: "invalid", message }
-      ])
-    }
+    if (known !== undefined) return Result.succeed(known)
     if (body.client_id !== null && bySlug.has(body.client_id)) {
       const message = `client_id ${body.client_id} is that of another query: leave it out, or make up another one.`
-      return yield* invalid([{ field: "client_id", code: "taken", message }])
+      return Result.fail(invalid([detail("client_id", "taken", message)]))
     }
-    yield* compile(input)
     const client_id = body.client_id ?? unusedLetters(key, 22)
     const slug = unusedLetters(key, 7)
     let id = digitsFor(key)
@@ -202,7 +201,22 @@ export const make = (models: ReadonlyMap<string, Model>, options: Options): Quer
     byBody.set(key, stored)
     byId.set(query.id, stored)
     bySlug.set(slug, stored).set(client_id, stored)
-    return stored
+    return Result.succeed(stored)
+  }
+
+  const create = Effect.fn("QueryStore.create")(function* (input: QueryInput) {
+    const body = normalised(input)
+    const errors = bodyErrors(body)
+    if (errors.length > 0) return yield* invalid(errors)
+    const key = JSON.stringify(body, sortedKeys)
+    if (byBody.has(key)) {
+      // The stored body has only the keys that are supported, so a body with other keys can be equal to it.
+      const unsupported = QueryCompiler.unsupportedKeys(input)
+      if (unsupported.length > 0) return yield* invalid(unsupported)
+    } else {
+      yield* compile(input)
+    }
+    return yield* Effect.fromResult(store(input, body, key))
   })
   const lookUp = (queries: ReadonlyMap<string, StoredQuery>) => (key: string) =>
     Effect.suspend(() => {

@@ -1,13 +1,15 @@
 /**
- * Tokens, and whose they are.
+ * Access tokens and the users they belong to.
  *
  * @since 0.1.0
  */
-import { randomBytes } from "node:crypto"
+
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Hex from "effect/encoding/Hex"
 import * as Layer from "effect/Layer"
 import type { AccessToken } from "../../domain/Session.ts"
 import { Unauthorized } from "../../LookerError.ts"
@@ -21,7 +23,8 @@ export interface Options {
 }
 
 /**
- * What a token stands for. `workspace` is `production` until another is chosen.
+ * What a token stands for. `sudoUserId` is the user who logged in as `userId`, if that is another user. `end` is in milliseconds since 1970.
+ * `workspace` is `production` until another is chosen.
  *
  * @category models
  * @since 0.1.0
@@ -42,11 +45,11 @@ export interface Session {
 export class Sessions extends Context.Service<
   Sessions,
   {
-    /** `sudoUserId` is who logs in as the user, if it is not himself. */
-    readonly open: (userId: string, sudoUserId?: string) => Effect.Effect<AccessToken>
-    readonly get: (token: string) => Effect.Effect<Session, Unauthorized>
-    readonly logout: (token: string) => Effect.Effect<void>
-    readonly chooseWorkspace: (token: string, workspace: string) => Effect.Effect<void, Unauthorized>
+    open(userId: string, sudoUserId?: string): Effect.Effect<AccessToken>
+    get(token: string): Effect.Effect<Session, Unauthorized>
+    logout(token: string): Effect.Effect<void>
+    chooseWorkspace(token: string, workspace: string): Effect.Effect<void, Unauthorized>
+    /** Ends all sessions. */
     readonly forget: Effect.Effect<void>
   }
 >()("effect-looker/embedded/Sessions") {}
@@ -55,12 +58,15 @@ export class Sessions extends Context.Service<
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options): Sessions["Service"] => {
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Sessions["Service"], never, SecureRandom.SecureRandom> {
+  const random = yield* SecureRandom.SecureRandom
   const sessions = new Map<string, Session>()
   const open = Effect.fn("Sessions.open")(function* (userId: string, sudoUserId?: string) {
     const now = yield* Clock.currentTimeMillis
     for (const [token, { end }] of sessions) if (end <= now) sessions.delete(token)
-    const access_token = yield* Effect.sync(() => randomBytes(20).toString("hex"))
+    const access_token = Hex.encode(yield* random.randomBytes(20))
     const end = now + Duration.toMillis(options.tokenLife)
     sessions.set(access_token, { userId, sudoUserId, end, workspace: "production" })
     return { access_token, token_type: "Bearer", expires_in: Math.floor(Duration.toSeconds(options.tokenLife)) }
@@ -81,10 +87,11 @@ export const make = (options: Options): Sessions["Service"] => {
       Effect.map(get(token), (session) => void sessions.set(token, { ...session, workspace })),
     forget: Effect.sync(() => sessions.clear())
   })
-}
+})
 
 /**
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options: Options): Layer.Layer<Sessions> => Layer.sync(Sessions, () => make(options))
+export const layer = (options: Options): Layer.Layer<Sessions, never, SecureRandom.SecureRandom> =>
+  Layer.effect(Sessions, make(options))

@@ -1,5 +1,5 @@
 /**
- * Who may run next: so many tasks at a time in all, so many of one user, and users in turn.
+ * The slots that limit how many tasks run at the same time, in all and for each user, and that users get in turn.
  *
  * @since 0.1.0
  */
@@ -15,7 +15,7 @@ import * as Exit from "effect/Exit"
 export interface Options {
   readonly total: number
   readonly perUser: number
-  /** A wait of this long is over without a slot. */
+  /** The longest that a task waits for a slot. */
   readonly timeout: Duration.Duration
 }
 
@@ -24,8 +24,8 @@ export interface Options {
  * @since 0.1.0
  */
 export interface Slots {
-  /** Waits for a slot of the user, and gives it back at the end; `otherwise` is for who waited too long. */
-  readonly withSlot: <A>(userId: string, effect: Effect.Effect<A>, otherwise: Effect.Effect<A>) => Effect.Effect<A>
+  /** Runs an effect in a slot of the user, or `onTimeout` if none gets free in time. */
+  withSlot<A>(userId: string, effect: Effect.Effect<A>, onTimeout: Effect.Effect<A>): Effect.Effect<A>
 }
 
 interface Waiter {
@@ -36,8 +36,8 @@ interface Waiter {
 /**
  * **Details**
  *
- * A free slot goes to the waiting user who has the fewest, among equals to the one who got his last the longest ago, and of his tasks to
- * the oldest: one user's hundred tasks do not hold up another's first.
+ * A free slot goes to the waiting user with the fewest slots, among those to the user whose latest slot is the longest ago, and among the
+ * tasks of that user to the oldest: the hundred tasks of one user do not delay the first task of another.
  *
  * @category constructors
  * @since 0.1.0
@@ -45,24 +45,24 @@ interface Waiter {
 export const make = (options: Options): Slots => {
   const taken = new Map<string, number>()
   const waiting = new Map<string, Set<Waiter>>()
-  /** When each user got his last slot, counted in slots. */
-  const served = new Map<string, number>()
-  let turn = 0
+  /** The number of the latest slot of each user. All slots are numbered in order. */
+  const latest = new Map<string, number>()
+  let lastNumber = 0
   let free = options.total
 
   const takenBy = (userId: string) => taken.get(userId) ?? 0
 
-  const handOut = () => {
+  const assign = () => {
     while (free > 0) {
       const [next] = [...waiting.keys()]
         .filter((userId) => takenBy(userId) < options.perUser)
-        .sort((one, other) => takenBy(one) - takenBy(other) || (served.get(one) ?? 0) - (served.get(other) ?? 0))
+        .sort((one, other) => takenBy(one) - takenBy(other) || (latest.get(one) ?? 0) - (latest.get(other) ?? 0))
       const queue = next === undefined ? undefined : waiting.get(next)
       const [waiter] = queue ?? []
       if (next === undefined || queue === undefined || waiter === undefined) return
       queue.delete(waiter)
       if (queue.size === 0) waiting.delete(next)
-      served.set(next, ++turn)
+      latest.set(next, ++lastNumber)
       free--
       taken.set(next, takenBy(next) + 1)
       waiter.hasSlot = true
@@ -75,7 +75,7 @@ export const make = (options: Options): Slots => {
     const left = takenBy(userId) - 1
     if (left > 0) taken.set(userId, left)
     else taken.delete(userId)
-    handOut()
+    assign()
   }
 
   const leave = (userId: string, waiter: Waiter) => {
@@ -85,18 +85,18 @@ export const make = (options: Options): Slots => {
     if (queue?.size === 0) waiting.delete(userId)
   }
 
-  const withSlot: Slots["withSlot"] = (userId, effect, otherwise) =>
+  const withSlot: Slots["withSlot"] = (userId, effect, onTimeout) =>
     Effect.acquireUseRelease(
       Effect.sync(() => {
         const waiter: Waiter = { turn: Deferred.makeUnsafe(), hasSlot: false }
         const queue = waiting.get(userId) ?? new Set()
         waiting.set(userId, queue.add(waiter))
-        handOut()
+        assign()
         return waiter
       }),
       (waiter) =>
         Effect.flatMap(Effect.timeoutOption(Deferred.await(waiter.turn), options.timeout), () =>
-          waiter.hasSlot ? effect : otherwise
+          waiter.hasSlot ? effect : onTimeout
         ),
       (waiter) => Effect.sync(() => leave(userId, waiter))
     )

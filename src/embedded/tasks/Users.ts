@@ -1,5 +1,5 @@
 /**
- * The users of an embedded Looker: their credentials, and what each may do.
+ * The users of an embedded Looker: their credentials and permissions.
  *
  * @since 0.1.0
  */
@@ -11,12 +11,12 @@ import { NotFound } from "../../LookerError.ts"
 import { EmbeddedError } from "../EmbeddedError.ts"
 
 /**
- * Looker's own words for what a user may do, as far as it shows in query tasks.
+ * Those of Looker's permissions that matter for query tasks.
  *
  * **Details**
  *
- * - `administer`: everything: all models, `see_sql`, `login_user` (sudo), and everybody's running queries, to see and to kill
- * - `see_sql`: the SQL of a result; without it `sql` is null in json_detail and json_bi, and there is no format `sql`
+ * - `administer`: all models, `see_sql`, `login_user` (sudo), and the running queries of all users, to see and to kill
+ * - `see_sql`: the SQL of a result. Without it `sql` is null in json_detail and json_bi, and the format `sql` is not allowed
  *
  * @category models
  * @since 0.1.0
@@ -24,7 +24,7 @@ import { EmbeddedError } from "../EmbeddedError.ts"
 export type Permission = "administer" | "see_sql"
 
 /**
- * Someone who can log in.
+ * A user who can log in.
  *
  * @category options
  * @since 0.1.0
@@ -37,7 +37,7 @@ export interface UserOptions {
   /** Default: the client id. */
   readonly displayName?: string | undefined
   readonly email?: string | undefined
-  /** The models he may use; the others are 404 for him. Default: all. */
+  /** The models that the user may use. Other models are 404. Default: all. */
   readonly models?: ReadonlyArray<string> | undefined
   /** Default: none. */
   readonly permissions?: ReadonlyArray<Permission> | undefined
@@ -53,7 +53,7 @@ export interface User {
   readonly clientSecret: Redacted.Redacted
   readonly displayName: string
   readonly email: string | null
-  /** Sees and kills everybody's running queries, and becomes anybody (who may do so in Looker is not determined: inferred). */
+  /** Can see and kill the running queries of all users, and log in as any user (inferred: not determined for Looker). */
   readonly isAdmin: boolean
   readonly seesSql: boolean
   readonly mayUse: (model: string) => boolean
@@ -66,28 +66,28 @@ export interface User {
 export class Users extends Context.Service<
   Users,
   {
-    readonly get: (id: string) => Effect.Effect<User, NotFound>
-    readonly withCredentials: (clientId: string, clientSecret: string) => Effect.Effect<User, NotFound>
+    get(id: string): Effect.Effect<User, NotFound>
+    withCredentials(clientId: string, clientSecret: string): Effect.Effect<User, NotFound>
   }
 >()("effect-looker/embedded/Users") {}
 
 const permissions: ReadonlyArray<Permission> = ["administer", "see_sql"]
 
-const twice = (values: ReadonlyArray<string>): string | undefined =>
+const duplicate = (values: ReadonlyArray<string>): string | undefined =>
   values.find((value, index) => values.indexOf(value) !== index)
 
 /**
- * Why these users cannot be, if they cannot: nobody could log in as one of them, or one could not be told from another.
+ * Fails if a user could not log in, or has the id or the client id of another.
  *
- * @category errors
+ * @category guards
  * @since 0.1.0
  */
-export const invalid = (
+export const check = Effect.fnUntraced(function* (
   users: ReadonlyArray<UserOptions>,
   models: ReadonlyArray<string>
-): EmbeddedError | undefined => {
-  const refuse = (message: string) => new EmbeddedError({ message })
-  if (users.length === 0) return refuse("users is empty, so nobody could log in: leave it out, or name one")
+): Effect.fn.Return<void, EmbeddedError> {
+  const invalid = (message: string) => new EmbeddedError({ message })
+  if (users.length === 0) return yield* invalid("users is empty, so nobody could log in: leave it out, or name one")
   for (const [index, user] of users.entries()) {
     const secret = Redacted.isRedacted(user.clientSecret) ? Redacted.value(user.clientSecret) : user.clientSecret
     for (const [name, value] of [
@@ -95,26 +95,29 @@ export const invalid = (
       ["clientId", user.clientId],
       ["clientSecret", secret]
     ] as const) {
-      if (typeof value !== "string" || value === "")
-        return refuse(`users[${index}].${name} has to be a text, not empty`)
+      if (typeof value !== "string" || value === "") {
+        return yield* invalid(`users[${index}].${name} has to be a text, not empty`)
+      }
     }
     const model = user.models?.find((model) => !models.includes(model))
     if (model !== undefined) {
-      return refuse(`users[${index}].models has ${JSON.stringify(model)}, and there is only ${models.join(", ")}`)
+      return yield* invalid(
+        `users[${index}].models has ${JSON.stringify(model)}, and there is only ${models.join(", ")}`
+      )
     }
     const permission = user.permissions?.find((permission) => !permissions.includes(permission))
     if (permission !== undefined) {
       const known = permissions.join(", ")
-      return refuse(`users[${index}].permissions has ${JSON.stringify(permission)}, and there is only ${known}`)
+      return yield* invalid(`users[${index}].permissions has ${JSON.stringify(permission)}, and there is only ${known}`)
     }
   }
-  const id = twice(users.map((user) => user.id))
-  if (id !== undefined) return refuse(`two users have the id ${JSON.stringify(id)}: give each his own`)
-  const clientId = twice(users.map((user) => user.clientId))
-  if (clientId !== undefined)
-    return refuse(`two users have the clientId ${JSON.stringify(clientId)}: give each his own`)
-  return undefined
-}
+  const id = duplicate(users.map((user) => user.id))
+  if (id !== undefined) return yield* invalid(`two users have the id ${JSON.stringify(id)}: give each its own`)
+  const clientId = duplicate(users.map((user) => user.clientId))
+  if (clientId !== undefined) {
+    return yield* invalid(`two users have the clientId ${JSON.stringify(clientId)}: give each its own`)
+  }
+})
 
 const fromOptions = (options: UserOptions): User => {
   const { clientId, clientSecret, email, id, models } = options

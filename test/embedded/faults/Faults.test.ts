@@ -1,13 +1,13 @@
 /** Every fault, as the whole client of this library meets it: in process, and on a socket where connections break. */
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
+import { Effect, Exit, Layer, Option, Stream } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
-import { TestClock } from "effect/testing"
 import { Looker, LookerApi, LookerHttp, Queries, QueryRunner, QueryTasks } from "effect-looker"
 import { EmbeddedLooker, Fault, Faults } from "effect-looker/embedded"
+import { TestTime } from "effect-looker/testing"
 import * as support from "../support.ts"
-import { folder, orders, wait } from "../support.ts"
+import { folder, orders } from "../support.ts"
 
 const query = { model: "embedded", view: "orders", fields: ["orders.status", "orders.count"], sorts: ["orders.status"] }
 const rowCount = 3
@@ -37,17 +37,6 @@ const everywhere = [
 const run = (options: QueryRunner.RunOptions<Record<string, unknown>> = {}) =>
   QueryRunner.QueryRunner.use((runner) => runner.run(query, options))
 
-/** Lets the test's clock go while the effect waits, fast, and not so fast that a slow machine runs into the client's timeouts. */
-const ticking = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkChild(effect)
-    while (fiber.pollUnsafe() === undefined) {
-      yield* TestClock.adjust("100 millis")
-      yield* wait(4)
-    }
-    return yield* Fiber.join(fiber)
-  })
-
 const millis = Effect.clockWith((clock) => clock.currentTimeMillis)
 
 /** How long it took by the clock of the test. */
@@ -63,7 +52,7 @@ const succeeds = Effect.map(run(), ({ rows }) => assert.strictEqual(rows.length,
 describe("a request", () => {
   it.effect("that is delayed is answered later", () =>
     Effect.gen(function* () {
-      const [, late] = yield* ticking(timed(succeeds))
+      const [, late] = yield* TestTime.run(timed(succeeds))
       assert.isAtLeast(late, 3000)
     }).pipe(
       Effect.provide(inProcess({ faults: [{ on: { endpoint: "create_query" }, fault: Fault.delay("3 seconds") }] }))
@@ -78,7 +67,7 @@ describe("a request", () => {
     ] as const) {
       it.effect(how, () =>
         Effect.gen(function* () {
-          const [, late] = yield* ticking(timed(succeeds))
+          const [, late] = yield* TestTime.run(timed(succeeds))
           assert.isAtLeast(late, least)
         }).pipe(
           Effect.provide(
@@ -92,7 +81,7 @@ describe("a request", () => {
 
     it.effect("until the policy gives up", () =>
       Effect.gen(function* () {
-        const error = yield* Effect.flip(ticking(run()))
+        const error = yield* Effect.flip(TestTime.run(run()))
         assert.strictEqual(error._tag, "TooManyRequests")
       }).pipe(
         Effect.provide(inProcess({ faults: [{ on: { endpoint: "create_query" }, fault: Fault.tooManyRequests() }] }))
@@ -102,7 +91,7 @@ describe("a request", () => {
 
   for (const status of [502, 503, 504] as const) {
     it.effect(`answered with ${status} and a page is repeated where that is safe`, () =>
-      ticking(succeeds).pipe(
+      TestTime.run(succeeds).pipe(
         Effect.provide(
           inProcess({
             faults: [
@@ -119,7 +108,7 @@ describe("a request", () => {
 
   it.effect("answered with 502 fails where it may have begun something", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(ticking(run()))
+      const error = yield* Effect.flip(TestTime.run(run()))
       assert.deepStrictEqual(
         [error._tag, error.message, error._tag === "LookerUnavailable" && error.status],
         ["LookerUnavailable", "502 Bad Gateway", 502]
@@ -130,7 +119,7 @@ describe("a request", () => {
   )
 
   for (const [where, looker] of everywhere) {
-    const runs = where === "in process" ? ticking : <A, E, R>(effect: Effect.Effect<A, E, R>) => effect
+    const runs = where === "in process" ? TestTime.run : <A, E, R>(effect: Effect.Effect<A, E, R>) => effect
     const test = where === "in process" ? it.effect : it.live
 
     const tasksHere = LookerHttp.LookerHttp.use(({ call }) => call(LookerApi.allRunningQueries, (send) => send({})))
@@ -235,7 +224,7 @@ describe("a request", () => {
   it.effect("for rows that end too early is a truncated result, though nothing looks broken", () =>
     Effect.gen(function* () {
       const stream = QueryRunner.QueryRunner.use((runner) => Stream.runCollect(runner.stream(query)))
-      const error = yield* Effect.flip(ticking(stream))
+      const error = yield* Effect.flip(TestTime.run(stream))
       assert.strictEqual(error._tag, "TruncatedResult")
     }).pipe(
       Effect.provide(
@@ -251,7 +240,7 @@ describe("a request", () => {
   it.effect("for rows that ends with the text of an error is a truncated result", () =>
     Effect.gen(function* () {
       const stream = QueryRunner.QueryRunner.use((runner) => Stream.runCollect(runner.stream(query)))
-      const error = yield* Effect.flip(ticking(stream))
+      const error = yield* Effect.flip(TestTime.run(stream))
       assert.strictEqual(error._tag, "TruncatedResult")
       assert.include(error.message, "has the text of an error at its end")
     }).pipe(
@@ -264,7 +253,7 @@ describe("a request", () => {
   for (const status of [202, 204] as const) {
     it.effect(`for results that are said not to be there yet has none, with ${status}`, () =>
       Effect.gen(function* () {
-        const { taskId } = yield* ticking(run())
+        const { taskId } = yield* TestTime.run(run())
         const results = QueryTasks.QueryTasks.use((tasks) => tasks.queryTaskResults(taskId))
         assert.isTrue(Option.isNone(yield* results))
         assert.isTrue(Option.isSome(yield* results))
@@ -289,13 +278,13 @@ describe("a request", () => {
 
   it.effect("whose login is answered with a page is unauthorized", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(ticking(run()))
+      const error = yield* Effect.flip(TestTime.run(run()))
       assert.strictEqual(error._tag, "Unauthorized")
     }).pipe(Effect.provide(inProcess({ faults: [{ on: { endpoint: "login" }, fault: Fault.htmlNotFound("*/*") }] })))
   )
 
   it.effect("with a token that died in between logs in once more", () =>
-    ticking(succeeds).pipe(
+    TestTime.run(succeeds).pipe(
       Effect.provide(
         inProcess({ faults: [{ on: { endpoint: "query_task_multi_results", nth: 1 }, fault: Fault.tokenDeath }] })
       )
@@ -304,7 +293,7 @@ describe("a request", () => {
 
   it.effect("with tokens that die each time is unauthorized", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(ticking(run()))
+      const error = yield* Effect.flip(TestTime.run(run()))
       assert.strictEqual(error._tag, "Unauthorized")
     }).pipe(
       Effect.provide(inProcess({ faults: [{ on: { endpoint: "create_query", times: 9 }, fault: Fault.tokenDeath }] }))
@@ -315,10 +304,10 @@ describe("a request", () => {
     Effect.gen(function* () {
       const queries = yield* Queries.Queries
       const { id = "" } = yield* queries.createQuery(query)
-      const error = yield* Effect.flip(ticking(run()))
+      const error = yield* Effect.flip(TestTime.run(run()))
       assert.strictEqual(error._tag, "TaskMissing")
       assert.strictEqual((yield* queries.query(id)).id, id)
-      yield* ticking(succeeds)
+      yield* TestTime.run(succeeds)
     }).pipe(
       Effect.provide(
         inProcess({
@@ -335,7 +324,7 @@ describe("a request", () => {
 describe("a task", () => {
   it.effect("that is slow ends later", () =>
     Effect.gen(function* () {
-      const [, late] = yield* ticking(timed(succeeds))
+      const [, late] = yield* TestTime.run(timed(succeeds))
       assert.isAtLeast(late, 30_000)
     }).pipe(Effect.provide(inProcess({ taskDelay: "10 seconds", faults: [{ fault: Fault.slow("20 seconds") }] })))
   )
@@ -343,7 +332,7 @@ describe("a task", () => {
   for (const format of ["json", "json_detail", "json_bi", "csv"] as const) {
     it.effect(`whose query fails says so in ${format}`, () =>
       Effect.gen(function* () {
-        const error = yield* Effect.flip(ticking(run({ format })))
+        const error = yield* Effect.flip(TestTime.run(run({ format })))
         assert.strictEqual(error._tag, "QueryFailed")
         assert.include(error.message, "out of disk")
         const line = error._tag === "QueryFailed" ? error.errors[0]?.line : undefined
@@ -356,7 +345,7 @@ describe("a task", () => {
     Effect.gen(function* () {
       const seen: Array<string> = []
       const onStatus = ({ status }: QueryRunner.StatusUpdate) => Effect.sync(() => seen.push(status))
-      const { rows, taskId, warnings } = yield* ticking(run({ format: "json_detail", onStatus }))
+      const { rows, taskId, warnings } = yield* TestTime.run(run({ format: "json_detail", onStatus }))
       assert.strictEqual(rows.length, rowCount)
       assert.deepStrictEqual(
         warnings.map(({ fatal, message }) => [fatal, message]),
@@ -364,20 +353,20 @@ describe("a task", () => {
       )
       const { status } = yield* QueryTasks.QueryTasks.use((tasks) => tasks.queryTask(taskId))
       assert.strictEqual(status, "error")
-      const json = yield* ticking(run())
+      const json = yield* TestTime.run(run())
       assert.deepStrictEqual([json.rows.length, json.warnings], [rowCount, []])
     }).pipe(Effect.provide(inProcess({ faults: [{ fault: Fault.warning("Note: not for production.") }] })))
   )
 
   it.effect("that somebody kills is killed", () =>
     Effect.gen(function* () {
-      assert.strictEqual((yield* Effect.flip(ticking(run())))._tag, "QueryKilled")
+      assert.strictEqual((yield* Effect.flip(TestTime.run(run())))._tag, "QueryKilled")
     }).pipe(Effect.provide(inProcess({ taskDelay: "2 seconds", faults: [{ fault: Fault.killed }] })))
   )
 
   it.effect("that is lost is missing, and 404 elsewhere", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(ticking(run()))
+      const error = yield* Effect.flip(TestTime.run(run()))
       assert.strictEqual(error._tag, "TaskMissing")
       const taskId = error._tag === "TaskMissing" ? error.taskId : ""
       const gone = yield* Effect.flip(QueryTasks.QueryTasks.use((tasks) => tasks.queryTask(taskId)))
@@ -388,12 +377,12 @@ describe("a task", () => {
   it.effect("that shows expired for a moment gives its rows, or its error", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
-      const { rows } = yield* ticking(run({ onStatus: ({ status }) => Effect.sync(() => seen.push(status)) }))
+      const { rows } = yield* TestTime.run(run({ onStatus: ({ status }) => Effect.sync(() => seen.push(status)) }))
       assert.strictEqual(rows.length, rowCount)
       assert.include(seen, "expired")
       const faults = yield* Faults.Faults
       yield* faults.add({ fault: Fault.error("out of disk") })
-      assert.strictEqual((yield* Effect.flip(ticking(run())))._tag, "QueryFailed")
+      assert.strictEqual((yield* Effect.flip(TestTime.run(run())))._tag, "QueryFailed")
     }).pipe(Effect.provide(inProcess({ faults: [{ fault: Fault.transientExpired() }] })))
   )
 
@@ -401,16 +390,16 @@ describe("a task", () => {
     Effect.gen(function* () {
       const faults = yield* Faults.Faults
       yield* faults.add({ fault: Fault.transientExpired({ polls: 3 }) })
-      yield* ticking(succeeds)
+      yield* TestTime.run(succeeds)
       yield* faults.clear
       yield* faults.add({ fault: Fault.expired })
-      assert.strictEqual((yield* Effect.flip(ticking(run())))._tag, "ResultsExpired")
+      assert.strictEqual((yield* Effect.flip(TestTime.run(run())))._tag, "ResultsExpired")
     }).pipe(Effect.provide(inProcess({})))
   )
 
   it.effect("that is killed may show expired", () =>
     Effect.gen(function* () {
-      assert.strictEqual((yield* Effect.flip(ticking(run())))._tag, "ResultsExpired")
+      assert.strictEqual((yield* Effect.flip(TestTime.run(run())))._tag, "ResultsExpired")
     }).pipe(Effect.provide(inProcess({ faults: [{ fault: Fault.killed }, { fault: Fault.expired }] })))
   )
 
@@ -418,10 +407,10 @@ describe("a task", () => {
     Effect.gen(function* () {
       const faults = yield* Faults.Faults
       yield* faults.add({ fault: Fault.leftOut({ polls: 3 }) })
-      yield* ticking(succeeds)
+      yield* TestTime.run(succeeds)
       yield* faults.clear
       yield* faults.add({ fault: Fault.leftOut() })
-      const error = yield* Effect.flip(ticking(run()))
+      const error = yield* Effect.flip(TestTime.run(run()))
       assert.deepStrictEqual([error._tag, error.message], ["TaskMissing", "Looker leaves the task out of its answers"])
     }).pipe(Effect.provide(inProcess({})))
   )
@@ -430,10 +419,10 @@ describe("a task", () => {
     Effect.gen(function* () {
       const faults = yield* Faults.Faults
       yield* faults.add({ fault: Fault.unknownStatus("pondering", { for: "2 seconds" }) })
-      yield* ticking(succeeds)
+      yield* TestTime.run(succeeds)
       yield* faults.clear
       yield* faults.add({ fault: Fault.unknownStatus("pondering") })
-      const error = yield* Effect.flip(ticking(run()))
+      const error = yield* Effect.flip(TestTime.run(run()))
       assert.deepStrictEqual(
         [error._tag, error._tag === "UnknownTaskStatus" && error.status],
         ["UnknownTaskStatus", "pondering"]
@@ -520,10 +509,10 @@ describe("a rule", () => {
 
   it.effect("strikes together with the others that fit, and tasks by their query", () =>
     Effect.gen(function* () {
-      const [error, late] = yield* ticking(timed(Effect.flip(run())))
+      const [error, late] = yield* TestTime.run(timed(Effect.flip(run())))
       assert.strictEqual(error._tag, "QueryFailed")
       assert.isAtLeast(late, 5000)
-      const { rows } = yield* ticking(QueryRunner.QueryRunner.use((runner) => runner.run({ ...query, limit: 1 })))
+      const { rows } = yield* TestTime.run(QueryRunner.QueryRunner.use((runner) => runner.run({ ...query, limit: 1 })))
       assert.strictEqual(rows.length, 1)
     }).pipe(
       Effect.provide(

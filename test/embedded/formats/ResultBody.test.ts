@@ -82,7 +82,7 @@ const run = ({ columns, dimensions, measures, pivotFields }: ResultSet): ResultJ
     timezone: "UTC",
     sql: "SELECT 'the statement'"
   },
-  stored: { query: { id: "1", model: "m", view: "orders" }, input: { model: "m", view: "orders" } }
+  stored: { query: { id: "1", model: "m", view: "orders" } }
 })
 
 const options: ResultBody.Options = { seesSql: true, isFormatted: false, warnings: [] }

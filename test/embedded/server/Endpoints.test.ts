@@ -208,6 +208,33 @@ for (const [where, looker] of [
       })
     )
 
+    it.effect("refuses an unknown or unsupported key also when the same query without it was created before", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const client_id = "SameQuery1234567890abc"
+        for (const known of [query, { ...query, client_id }]) {
+          const created = yield* call("POST", "/queries", { token, json: known })
+          assert.strictEqual(created.status, 200)
+          for (const [field, code, change] of [
+            ["pivot", "unknown", { pivot: ["orders.status"] }],
+            ["analysis_config", "not_supported", { analysis_config: { forecasting: [] } }],
+            ["quick_calcs", "not_supported", { quick_calcs: [{ field: "orders.count" }] }]
+          ] as const) {
+            const { json, status } = yield* call("POST", "/queries", { token, json: { ...known, ...change } })
+            assert.strictEqual(status, 422)
+            const errors: ReadonlyArray<{ readonly field: string; readonly code: string }> = json.errors
+            assert.deepStrictEqual(
+              errors.map((error) => [error.field, error.code]),
+              [[field, code]]
+            )
+          }
+          // Unset, a key asks for nothing.
+          const unset = yield* call("POST", "/queries", { token, json: { ...known, quick_calcs: [], runtime: 0.5 } })
+          assert.strictEqual(unset.json.id, created.json.id)
+        }
+      })
+    )
+
     it.effect("says what is wrong with a request it cannot read", () =>
       Effect.gen(function* () {
         const token = yield* login

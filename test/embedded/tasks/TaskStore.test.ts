@@ -1,10 +1,12 @@
 /** What the task store keeps, and what it lets go: seen from inside, where the tables are. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Logger } from "effect"
+import { SecureRandom } from "effect/crypto"
 import { TestClock } from "effect/testing"
 import { DataFolder, Fault, Faults } from "effect-looker/embedded"
 import { DuckDb, layer as layerDuckDb } from "../../../src/embedded/database/DuckDb.ts"
 import * as QueryStore from "../../../src/embedded/tasks/QueryStore.ts"
+import type { Task } from "../../../src/embedded/tasks/Task.ts"
 import * as TaskStore from "../../../src/embedded/tasks/TaskStore.ts"
 import * as Users from "../../../src/embedded/tasks/Users.ts"
 import { folder, orders, wait } from "../support.ts"
@@ -26,6 +28,7 @@ const stores = (options: Partial<TaskStore.Options> = {}, rules: ReadonlyArray<F
       const models = yield* DataFolder.load(database, { embedded: path })
       const users = Users.layer([{ id: "1", clientId: "a", clientSecret: "b", permissions: ["administer"] }])
       return TaskStore.layer({ ...defaults, ...options }).pipe(
+        Layer.provide(SecureRandom.layerWebCrypto),
         Layer.provideMerge(
           Layer.mergeAll(QueryStore.layer(models, { now: undefined }), Faults.layer(rules, models), users)
         )
@@ -104,7 +107,7 @@ describe("the tables of results", () => {
       const task = yield* run()
       yield* Effect.scoped(
         Effect.gen(function* () {
-          yield* tasks.hold(task)
+          yield* tasks.retainResult(task)
           yield* TestClock.adjust("10 minutes")
           yield* Effect.flip(get(task.id))
           assert.strictEqual(yield* tableCount, 1)
@@ -165,7 +168,7 @@ describe("the number of tasks", () => {
 
   it.effect("is bounded: when all are still to run, no more are taken", () =>
     Effect.gen(function* () {
-      const made: Array<TaskStore.Task> = []
+      const made: Array<Task> = []
       for (let index = 0; index < 10_000; index++) made.push(yield* create())
       const error = yield* Effect.flip(create())
       assert.strictEqual(error._tag, "TooManyRequests")

@@ -1,0 +1,6 @@
+/**
+ * The statements that DuckDB runs now, counted over all embedded Lookers of the process: no test time passes meanwhile (`TestTime`).
+ *
+ * @internal
+ */
+export const statements = { running: 0 }

@@ -29,6 +29,7 @@ import { EmbeddedApi } from "./EmbeddedApi.ts"
 import { EmbeddedError } from "./EmbeddedError.ts"
 import * as FaultMiddleware from "./faults/FaultMiddleware.ts"
 import * as Faults from "./faults/Faults.ts"
+import * as ApiReference from "./server/ApiReference.ts"
 import * as Handlers from "./server/Handlers.ts"
 import * as LocalOnly from "./server/LocalOnly.ts"
 import * as LookerErrors from "./server/LookerErrors.ts"
@@ -269,6 +270,7 @@ const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.
     Layer.provide(SessionHandlers.layerAuthorization),
     Layer.provide(HttpServer.layerServices),
     Layer.merge(StatusPage.layer),
+    Layer.merge(ApiReference.layer),
     Layer.merge(LookerErrors.layer),
     // Last, and so around all others.
     (endpoints) => Layer.provideMerge(FaultMiddleware.layer, endpoints)

@@ -82,6 +82,10 @@ layer(served(), { excludeTestServices: true })("the page of tasks", (it) => {
       const { text } = yield* send("GET", "/")
       assert.lengthOf(text.match(/<tr id="task-/g) ?? [], 100)
       assert.match(text, /and \d+ more/)
+      const finished = Number(/<h2>Finished <span class="count">(\d+)<\/span>/.exec(text)?.[1])
+      assert.isAtLeast(finished, 120)
+      assert.include(text, `<p id="finished-more" class="none">and ${finished - 100} more</p>`)
+      assert.isTrue(text.endsWith("</script>\n</body>\n</html>\n"))
     })
   )
 

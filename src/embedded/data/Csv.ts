@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
-import { open } from "node:fs/promises"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import type { DatabaseError, DuckDb } from "../database/DuckDb.ts"
 import { file, identifier, literal } from "../database/Sql.ts"
 import { type Column, isDate, sniffing } from "./Column.ts"
@@ -35,16 +37,12 @@ const describeCsv = Effect.fnUntraced(function* (database: Database, path: strin
   )
 })
 
-/** Without what is around it: spaces, and the mark of the byte order. */
-const firstLine = (path: string): Effect.Effect<string, Error> =>
-  Effect.tryPromise({
-    try: async () => {
-      await using handle = await open(path)
-      for await (const line of handle.readLines()) return line.trim()
-      return ""
-    },
-    catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
-  })
+/** The first line of a file without the spaces around it, and without a byte order mark. */
+const firstLine = Effect.fnUntraced(function* (path: string) {
+  const fs = yield* FileSystem.FileSystem
+  const line = yield* fs.stream(path).pipe(Stream.decodeText, Stream.splitLines, Stream.runHead)
+  return Option.getOrElse(line, () => "").trim()
+})
 
 const separator = /[,;|\t]/
 
@@ -119,5 +117,5 @@ export const read = Effect.fnUntraced(function* (database: Database, path: strin
     if (header === "" || isLine) return yield* unevenLines(database, path, header)
   }
   const columns = yield* exactDecimals(database, path, sniffed)
-  return { source: csvSource(path, columns), columns }
+  return { rows: csvSource(path, columns), columns }
 })

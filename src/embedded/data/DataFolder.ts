@@ -21,13 +21,18 @@
  *
  * @since 0.1.0
  */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import type * as Path from "effect/Path"
 import { type DatabaseError, type DuckDb, lock } from "../database/DuckDb.ts"
 import { identifier } from "../database/Sql.ts"
 import { EmbeddedError } from "../EmbeddedError.ts"
 import * as FromTables from "../model/FromTables.ts"
 import type { Model } from "../model/Model.ts"
-import { reason, unreadable } from "./ReadError.ts"
+import { reason } from "./ReadError.ts"
 import { type Data, sourcesOf } from "./Sources.ts"
 import * as TableLoader from "./TableLoader.ts"
 
@@ -46,24 +51,27 @@ const loadModel = Effect.fnUntraced(function* (
   name: string,
   data: Data,
   schema: string
-): Effect.fn.Return<Model, EmbeddedError> {
+): Effect.fn.Return<Model, EmbeddedError, FileSystem.FileSystem | Path.Path> {
   const sources = yield* sourcesOf(data)
   if (sources.length === 0) {
     return yield* new EmbeddedError({ message: "no data: no file and no folder is named" })
   }
   const tables = new Map<string, FromTables.Table>()
-  for (const { name, path } of sources) {
+  for (const source of sources) {
+    const { name, path } = source
     if (tables.has(name)) {
       return yield* new EmbeddedError({ message: `${path} would be a second explore ${name}: rename one file`, path })
     }
-    tables.set(name, yield* Effect.mapError(TableLoader.load(database, path, schema, name), unreadable(path)))
+    tables.set(name, yield* TableLoader.load(database, source, schema))
   }
   return FromTables.make(name, [...tables.values()])
 })
 
+const layerNode: Layer.Layer<FileSystem.FileSystem | Path.Path> = Layer.merge(NodeFileSystem.layer, NodePath.layer)
+
 /**
- * Loads the files of one or several models, or the files of their folders, and then locks the database. Files of other kinds are left
- * alone.
+ * Loads the files of one or several models, or the files of their folders, and then locks the database. Files of other kinds are
+ * ignored.
  *
  * @category constructors
  * @since 0.1.0
@@ -71,12 +79,12 @@ const loadModel = Effect.fnUntraced(function* (
 export const load = Effect.fn("DataFolder.load")(function* (
   database: Database,
   data: Readonly<Record<string, Data>>
-): Effect.fn.Return<ReadonlyMap<string, Model>, EmbeddedError> {
+): Effect.fn.Return<ReadonlyMap<string, Model>, EmbeddedError, FileSystem.FileSystem | Path.Path> {
   const models = new Map<string, Model>()
-  // What a time without a zone is in must not depend on the machine.
+  // A time without a zone must not depend on the machine.
   yield* Effect.orDie(database.run("SET GLOBAL TimeZone = 'UTC'"))
   for (const [name, files] of Object.entries(data)) {
-    // Each further model has a schema of its own, so that two of them may have a file of the same name.
+    // Each further model has a schema of its own, so that two of them can have a file of the same name.
     const schema = models.size === 0 ? "" : identifier(`model_${name}`)
     if (schema !== "") {
       const refused = ({ message }: DatabaseError) =>
@@ -90,4 +98,4 @@ export const load = Effect.fn("DataFolder.load")(function* (
   if (models.size === 0) return yield* new EmbeddedError({ message: "no data: no model is named" })
   yield* Effect.orDie(lock(database))
   return models
-})
+}, Effect.provide(layerNode))

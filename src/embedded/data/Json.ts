@@ -16,7 +16,7 @@ const isoDates = "dateformat = 'iso', timestampformat = 'iso'"
 const jsonSource = Effect.fnUntraced(function* (database: Database, path: string, options: string) {
   const columns = yield* describe(database, `read_json(${file(path)}, ${options})`)
   return {
-    source: `read_json(${file(path)}, ${options}, ${isoDates})`,
+    rows: `read_json(${file(path)}, ${options}, ${isoDates})`,
     columns: columns.map(
       (column): Column =>
         isDate(column.type)

@@ -9,6 +9,6 @@ import { file } from "../database/Sql.ts"
 import { describe } from "./Column.ts"
 
 export const read = Effect.fnUntraced(function* (database: DuckDb["Service"], path: string) {
-  const source = `read_parquet(${file(path)}, hive_partitioning = false)`
-  return { source, columns: yield* describe(database, source) }
+  const rows = `read_parquet(${file(path)}, hive_partitioning = false)`
+  return { rows, columns: yield* describe(database, rows) }
 })

@@ -3,21 +3,22 @@
  *
  * @since 0.1.0
  */
-import { readdir, stat } from "node:fs/promises"
-import { basename, extname, join, resolve } from "node:path"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
 import { EmbeddedError } from "../EmbeddedError.ts"
 import { unreadable } from "./ReadError.ts"
 
 /**
- * What to load: a folder or file, several, or files by the names their explores shall have.
+ * What to load: a folder or file, several of them, or an object of explore name to file.
  *
  * @category models
  * @since 0.1.0
  */
 export type Data = string | ReadonlyArray<string> | Readonly<Record<string, string>>
 
-const fileFormats = [".csv", ".json", ".ndjson", ".jsonl", ".parquet"]
+/** The files that can be read, by the end of their names. */
+const extensions = [".csv", ".json", ".ndjson", ".jsonl", ".parquet"]
 
 /** Lower-case letters, digits and underscores, as LookML wants names. */
 export const toName = (text: string): string => {
@@ -25,53 +26,64 @@ export const toName = (text: string): string => {
   return /^[a-z_]/.test(name) ? name : `_${name}`
 }
 
-const filesIn = Effect.fnUntraced(function* (path: string) {
-  const missing = () => new EmbeddedError({ message: `there is no file or folder ${resolve(path)}`, path })
-  const info = yield* Effect.tryPromise({ try: () => stat(path), catch: missing })
-  if (!info.isDirectory()) {
-    return fileFormats.includes(extname(path).toLowerCase())
-      ? [path]
-      : yield* new EmbeddedError({ message: `${path} is none of ${fileFormats.join(" ")}`, path })
-  }
-  const entries = yield* Effect.tryPromise({
-    try: () => readdir(path, { withFileTypes: true }),
-    catch: (cause) => unreadable(path)(cause instanceof Error ? cause : { message: String(cause) })
-  })
-  const files = entries
-    .filter((entry) => !entry.isDirectory() && fileFormats.includes(extname(entry.name).toLowerCase()))
-    .map((entry) => join(path, entry.name))
-    .sort()
-  if (files.length > 0) return files
-  const subfolders = entries.some((entry) => entry.isDirectory()) ? ", and subfolders are not read" : ""
-  const message = `no data in ${resolve(path)}: none of its files is ${fileFormats.join(" ")}${subfolders}`
-  return yield* new EmbeddedError({ message, path })
-})
-
+/** A file, with its extension in lower case, and the name of its explore. */
 export interface Source {
   readonly name: string
   readonly path: string
+  readonly extension: string
 }
+
+/** The data files of a folder in the order of their names, or the file that `path` is. */
+const filesIn = Effect.fnUntraced(function* (
+  path: string
+): Effect.fn.Return<ReadonlyArray<string>, EmbeddedError, FileSystem.FileSystem | Path.Path> {
+  const fs = yield* FileSystem.FileSystem
+  const { extname, join, resolve } = yield* Path.Path
+  const isData = (name: string) => extensions.includes(extname(name).toLowerCase())
+  const missing = () => new EmbeddedError({ message: `there is no file or folder ${resolve(path)}`, path })
+  const info = yield* Effect.mapError(fs.stat(path), missing)
+  if (info.type !== "Directory") {
+    return isData(path)
+      ? [path]
+      : yield* new EmbeddedError({ message: `${path} is none of ${extensions.join(" ")}`, path })
+  }
+  const entries = (yield* Effect.mapError(fs.readDirectory(path), unreadable(path)))
+    .map((name) => join(path, name))
+    .sort()
+  // A link that leads nowhere counts as a file, so that the error of reading it names it.
+  const isFolder = (entry: string) =>
+    fs.stat(entry).pipe(
+      Effect.map(({ type }) => type === "Directory"),
+      Effect.orElseSucceed(() => false)
+    )
+  const files = yield* Effect.filter(entries.filter(isData), (entry) => Effect.map(isFolder(entry), (is) => !is))
+  if (files.length > 0) return files
+  const folders = yield* Effect.filter(entries, isFolder)
+  const subfolders = folders.length > 0 ? ", and subfolders are not read" : ""
+  const message = `no data in ${resolve(path)}: none of its files is ${extensions.join(" ")}${subfolders}`
+  return yield* new EmbeddedError({ message, path })
+})
 
 const isList = (data: Data): data is string | ReadonlyArray<string> => typeof data === "string" || Array.isArray(data)
 
-const named = (path: string): Source => ({ name: toName(basename(path, extname(path))), path })
-
+/** The files to load. No two of them are checked for the same name. */
 export const sourcesOf = Effect.fnUntraced(function* (
   data: Data
-): Effect.fn.Return<ReadonlyArray<Source>, EmbeddedError> {
+): Effect.fn.Return<ReadonlyArray<Source>, EmbeddedError, FileSystem.FileSystem | Path.Path> {
+  const { basename, extname } = yield* Path.Path
+  const sourceOf = (path: string, name?: string): Source => {
+    const extension = extname(path)
+    return { name: toName(name ?? basename(path, extension)), path, extension: extension.toLowerCase() }
+  }
   if (isList(data)) {
     const paths = yield* Effect.forEach(typeof data === "string" ? [data] : data, filesIn)
-    return paths.flat().map(named)
+    return paths.flat().map((path) => sourceOf(path))
   }
-  const sources = yield* Effect.forEach(Object.entries(data), ([name, path]) =>
-    Effect.map(filesIn(path), (paths) => ({ name: toName(name), paths, path }))
-  )
-  const folder = sources.find(({ path, paths }) => paths.length !== 1 || paths[0] !== path)
-  if (folder !== undefined) {
-    return yield* new EmbeddedError({
-      message: `${folder.path} is a folder: a name stands for one file`,
-      path: folder.path
+  return yield* Effect.forEach(Object.entries(data), ([name, path]) =>
+    Effect.gen(function* () {
+      const files = yield* filesIn(path)
+      if (files.length === 1 && files[0] === path) return sourceOf(path, name)
+      return yield* new EmbeddedError({ message: `${path} is a folder: a name stands for one file`, path })
     })
-  }
-  return sources
+  )
 })

@@ -3,22 +3,25 @@
  *
  * @since 0.1.0
  */
-import { extname } from "node:path"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import type { DuckDb } from "../database/DuckDb.ts"
 import { identifier } from "../database/Sql.ts"
+import type { EmbeddedError } from "../EmbeddedError.ts"
 import type { Table } from "../model/FromTables.ts"
 import { type Column, describe } from "./Column.ts"
 import * as Csv from "./Csv.ts"
 import { readDates } from "./Dates.ts"
 import * as Json from "./Json.ts"
 import * as Parquet from "./Parquet.ts"
-import { toName } from "./Sources.ts"
+import { unreadable } from "./ReadError.ts"
+import { type Source, toName } from "./Sources.ts"
 
 type Database = DuckDb["Service"]
 
-const read = (database: Database, path: string) => {
-  switch (extname(path).toLowerCase()) {
+/** What a statement reads in place of a table, and its columns. */
+const read = (database: Database, { extension, path }: Source) => {
+  switch (extension) {
     case ".csv":
       return Csv.read(database, path)
     case ".json":
@@ -58,21 +61,23 @@ const uniqueNames = (columns: ReadonlyArray<Column>): ReadonlyArray<string> => {
   })
 }
 
-/** Loads a file into a table, which is named after the explore. */
-export const load = Effect.fnUntraced(function* (
+/** Loads a file into a table of the schema. The table is named after the explore. */
+export const load = (
   database: Database,
-  path: string,
-  schema: string,
-  name: string
-): Effect.fn.Return<Table, { readonly message: string }> {
-  const { columns, source } = yield* read(database, path)
+  source: Source,
+  schema: string
+): Effect.Effect<Table, EmbeddedError, FileSystem.FileSystem> =>
+  Effect.mapError(loadTable(database, source, schema), unreadable(source.path))
+
+const loadTable = Effect.fnUntraced(function* (database: Database, source: Source, schema: string) {
+  const { columns, rows } = yield* read(database, source)
   const names = uniqueNames(columns)
   const selected = columns.map((column, index) => `${normalised(column)} AS ${identifier(names[index] ?? "")}`)
-  const table = `${schema}${identifier(name)}`
-  yield* database.run(`CREATE TABLE ${table} AS SELECT ${selected.join(", ")} FROM ${source}`)
+  const table = `${schema}${identifier(source.name)}`
+  yield* database.run(`CREATE TABLE ${table} AS SELECT ${selected.join(", ")} FROM ${rows}`)
   const dates = columns.flatMap(({ dateFormat, type }, index) =>
     dateFormat === undefined ? [] : [{ name: names[index] ?? "", type, dateFormat }]
   )
   yield* readDates(database, table, dates)
-  return { name, sqlName: table, columns: yield* describe(database, table) }
+  return { name: source.name, sqlName: table, columns: yield* describe(database, table) }
 })

@@ -3,14 +3,12 @@
  *
  * @since 0.1.0
  */
-
-import { mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from "@duckdb/node-api"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EmbeddedError } from "../EmbeddedError.ts"
@@ -112,12 +110,11 @@ const statement = (connection: DuckDBConnection, sql: string): Effect.Effect<Row
  */
 export const make = (options: Options): Effect.Effect<DuckDb["Service"], EmbeddedError, Scope.Scope> =>
   Effect.gen(function* () {
-    const directory = yield* Effect.acquireRelease(
-      Effect.tryPromise({
-        try: () => mkdtemp(join(tmpdir(), "effect-looker-")),
-        catch: (cause) => new EmbeddedError({ message: `no temporary directory for DuckDB: ${String(cause)}` })
-      }),
-      (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
+    const directory = yield* FileSystem.FileSystem.use((fs) =>
+      fs.makeTempDirectoryScoped({ prefix: "effect-looker-" })
+    ).pipe(
+      Effect.provide(NodeFileSystem.layer),
+      Effect.mapError(({ message }) => new EmbeddedError({ message: `no temporary directory for DuckDB: ${message}` }))
     )
     const memoryLimit = options.memoryLimit ?? "1GB"
     const instance = yield* Effect.acquireRelease(

@@ -1,0 +1,183 @@
+/**
+ * Who waits for which task, and which tasks are asked about together.
+ */
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Pull from "effect/Pull"
+import type { PollRound } from "../LookerPolicy.ts"
+import type { Finished, WaitError } from "./Conclusion.ts"
+
+/** A task that at least one fiber waits for. */
+export interface Entry {
+  readonly taskId: string
+  readonly statusOnly: boolean
+  readonly ended: Deferred.Deferred<Finished, WaitError>
+  group: Group
+  waiters: number
+  observers: Set<(status: string) => void> | undefined
+  status: string | undefined
+  /** Since when all that Looker says about the task may be transient. */
+  doubtfulSince: number | undefined
+  /** The request under way that asks about the task. Until it ends the task is not asked about again. */
+  request: PollRequest | undefined
+}
+
+/** Tasks that came together, and are asked about together from then on. Times are elapsed milliseconds. */
+export interface Group {
+  readonly since: number
+  readonly entries: Set<Entry>
+  /** Its entries share requests with no other group: a task asked about by its status, or ids of which one is refused. */
+  readonly separate: boolean
+  schedule: ((now: number, round: PollRound) => Pull.Pull<[unknown, Duration.Duration], never, unknown>) | undefined
+  due: number
+  asked: boolean
+  /** The schedule has ended: the entries are not asked about again, and end when the requests under way do. */
+  exhausted: boolean
+}
+
+/** A request under way. `entries` are those that its response has said nothing about yet. */
+export interface PollRequest {
+  readonly since: number
+  readonly entries: Set<Entry>
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+}
+
+export class Registry {
+  readonly groups = new Set<Group>()
+  private readonly withRows = new Map<string, Entry>()
+  private readonly withStatus = new Map<string, Entry>()
+  /** The group that new entries join, until it fills a request or has been asked about. */
+  private forming: Group | undefined
+  /** Groups without a due time. */
+  private unplanned: Array<Group> = []
+  private readonly chunkSize: number
+
+  constructor(chunkSize: number) {
+    this.chunkSize = chunkSize
+  }
+
+  get size(): number {
+    return this.withRows.size + this.withStatus.size
+  }
+
+  /** How many requests ask about every task once. */
+  get requestsForAll(): number {
+    return Math.ceil(this.withRows.size / this.chunkSize) + this.withStatus.size
+  }
+
+  get hasUnplanned(): boolean {
+    return this.unplanned.length > 0
+  }
+
+  takeUnplanned(): ReadonlyArray<Group> {
+    const groups = this.unplanned
+    this.unplanned = []
+    return groups
+  }
+
+  /** New entries do not join the groups of the round that begins now. */
+  startRound(): void {
+    this.forming = undefined
+  }
+
+  entries(): ReadonlyArray<Entry> {
+    return [...this.withRows.values(), ...this.withStatus.values()]
+  }
+
+  /** Adds a waiter to the entry of the task, which is new if nothing waits for the task. */
+  join(taskId: string, statusOnly: boolean, now: number): Entry {
+    const entries = this.entriesOf({ statusOnly })
+    let entry = entries.get(taskId)
+    if (entry === undefined) {
+      const group = this.groupForNew(statusOnly, now)
+      entry = {
+        taskId,
+        statusOnly,
+        ended: Deferred.makeUnsafe(),
+        group,
+        waiters: 0,
+        observers: undefined,
+        status: undefined,
+        doubtfulSince: undefined,
+        request: undefined
+      }
+      group.entries.add(entry)
+      entries.set(taskId, entry)
+    }
+    entry.waiters++
+    return entry
+  }
+
+  /** Takes a waiter off the entry, and removes it with the last one. */
+  leave(entry: Entry): void {
+    entry.waiters--
+    if (entry.waiters === 0) this.remove(entry)
+  }
+
+  end(entry: Entry, exit: Effect.Effect<Finished, WaitError>): void {
+    this.remove(entry)
+    Deferred.doneUnsafe(entry.ended, exit)
+  }
+
+  setStatus(entry: Entry, status: string): void {
+    if (status === entry.status) return
+    entry.status = status
+    for (const observer of entry.observers ?? []) observer(status)
+  }
+
+  /** Makes a separate group of each half of the entries, both due at once. */
+  split(entries: ReadonlyArray<Entry>, now: number): void {
+    const middle = Math.ceil(entries.length / 2)
+    for (const half of [entries.slice(0, middle), entries.slice(middle)]) {
+      const group = this.newGroup(true, now, 0)
+      for (const entry of half) {
+        this.leaveGroup(entry)
+        entry.group = group
+        group.entries.add(entry)
+      }
+    }
+  }
+
+  private entriesOf({ statusOnly }: { readonly statusOnly: boolean }): Map<string, Entry> {
+    return statusOnly ? this.withStatus : this.withRows
+  }
+
+  private groupForNew(statusOnly: boolean, now: number): Group {
+    const { forming } = this
+    if (!statusOnly && forming !== undefined && forming.entries.size < this.chunkSize) return forming
+    const group = this.newGroup(statusOnly, now, Number.POSITIVE_INFINITY)
+    if (!statusOnly) this.forming = group
+    this.unplanned.push(group)
+    return group
+  }
+
+  private newGroup(separate: boolean, since: number, due: number): Group {
+    const group: Group = {
+      since,
+      entries: new Set(),
+      separate,
+      schedule: undefined,
+      due,
+      asked: false,
+      exhausted: false
+    }
+    this.groups.add(group)
+    return group
+  }
+
+  private remove(entry: Entry): void {
+    const entries = this.entriesOf(entry)
+    if (entries.get(entry.taskId) === entry) entries.delete(entry.taskId)
+    this.leaveGroup(entry)
+  }
+
+  private leaveGroup(entry: Entry): void {
+    const { group } = entry
+    group.entries.delete(entry)
+    if (group.entries.size > 0) return
+    this.groups.delete(group)
+    if (this.forming === group) this.forming = undefined
+  }
+}

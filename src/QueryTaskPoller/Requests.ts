@@ -1,0 +1,183 @@
+/**
+ * Sends one request about some tasks, and hands over what its response says about each as it arrives.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as TaskState from "../domain/TaskState.ts"
+import { elapsedMillis } from "../internal/elapsed.ts"
+import type * as LookerError from "../LookerError.ts"
+import { LookerPolicy } from "../LookerPolicy.ts"
+import { type MultiResultsPart, QueryTasks } from "../QueryTasks.ts"
+import * as Conclusion from "./Conclusion.ts"
+import type { Entry, PollRequest, Registry } from "./Registry.ts"
+
+/** Requests under way at a time. */
+const concurrentRequests = 8
+
+/**
+ * How long a request may go without the beginning of a response, in milliseconds, before another is sent although those under way ask
+ * about every task.
+ */
+const patience = 2000
+
+export interface Requests {
+  /** Sends a request about the entries, without waiting for its response. */
+  send(entries: ReadonlyArray<Entry>): Effect.Effect<void>
+  /** Interrupts the request about an entry whose last waiter has left, if no other task needs its response. */
+  abandon(entry: Entry): Effect.Effect<void>
+  /**
+   * Until when the requests under way suffice to ask about every task. Where Looker is slow, or a limit delays requests, more of them would
+   * only wait in line with a few tasks each, instead of one with all.
+   */
+  sufficientUntil(now: number): number
+}
+
+/** `wake` opens when there may be more to ask. */
+export const make = Effect.fnUntraced(function* (
+  registry: Registry,
+  wake: Latch.Latch
+): Effect.fn.Return<Requests, never, QueryTasks | Scope.Scope> {
+  const tasks = yield* QueryTasks
+  const policy = yield* LookerPolicy
+  const clock = yield* Clock.Clock
+  const scope = yield* Effect.scope
+  const permits = yield* Semaphore.make(concurrentRequests)
+  const graceMillis = Duration.toMillis(policy.grace)
+  /** Requests whose response has not begun, the oldest first. */
+  const withoutResponse = new Set<PollRequest>()
+
+  const conclude = (entry: Entry, conclusion: Conclusion.Conclusion): void => {
+    if (conclusion.status !== undefined) registry.setStatus(entry, conclusion.status)
+    switch (conclusion._tag) {
+      case "Unfinished": {
+        entry.doubtfulSince = undefined
+        break
+      }
+      case "Ended": {
+        registry.end(entry, conclusion.exit)
+        break
+      }
+      case "Doubtful": {
+        const now = elapsedMillis(clock)
+        entry.doubtfulSince ??= now
+        if (now - entry.doubtfulSince >= graceMillis) registry.end(entry, Effect.fail(conclusion.error))
+        break
+      }
+    }
+  }
+
+  const failed = (entries: ReadonlyArray<Entry>, error: LookerError.ReadError): void => {
+    const now = elapsedMillis(clock)
+    const doubtful = Math.max(...entries.map(({ doubtfulSince = now }) => now - doubtfulSince))
+    if (entries.length > 1 && Conclusion.isDueToOne(error, doubtful, graceMillis)) {
+      registry.split(entries, now)
+      wake.openUnsafe()
+      return
+    }
+    const conclusion = Conclusion.fromError(error)
+    for (const entry of entries) conclude(entry, conclusion)
+  }
+
+  /** Opening the latch may let the rounds go on at once: what was received has to be noted before. */
+  const responseBegan = (request: PollRequest): void => {
+    if (withoutResponse.delete(request)) wake.openUnsafe()
+  }
+
+  /** The response has said something about the entry: it may be asked about again, though others still wait for the rest. */
+  const received = (request: PollRequest, entry: Entry, state: TaskState.TaskState): void => {
+    request.entries.delete(entry)
+    if (entry.request === request) entry.request = undefined
+    conclude(entry, Conclusion.fromState(entry.taskId, state))
+  }
+
+  const askStatus = (request: PollRequest, [entry]: ReadonlyArray<Entry>) =>
+    entry === undefined
+      ? Effect.void
+      : Effect.map(tasks.queryTask(entry.taskId, { fields: "id,status" }), ({ status }) =>
+          received(request, entry, TaskState.fromEntry({ status }))
+        )
+
+  const askRows = (request: PollRequest, entries: ReadonlyArray<Entry>) => {
+    const byId = new Map(entries.map((entry) => [entry.taskId, entry]))
+    const receivePart = (part: MultiResultsPart) => {
+      const entry = byId.get(part.taskId)
+      if (entry === undefined) return
+      if (part._tag === "Entry") return received(request, entry, TaskState.fromEntry(part.entry))
+      // The tasks behind a large entry would wait for all of it: they are asked about again.
+      for (const other of request.entries) {
+        if (other === entry || other.request !== request) continue
+        other.request = undefined
+        other.group.due = Math.min(other.group.due, elapsedMillis(clock))
+      }
+      wake.openUnsafe()
+    }
+    return tasks.queryTaskMultiResultsStream([...byId.keys()]).pipe(
+      Stream.runForEachArray((parts) =>
+        Effect.sync(() => {
+          parts.forEach(receivePart)
+          responseBegan(request)
+        })
+      ),
+      Effect.andThen(
+        Effect.sync(() => {
+          for (const entry of [...request.entries]) conclude(entry, Conclusion.fromAbsence(entry.taskId))
+        })
+      )
+    )
+  }
+
+  const send = (entries: ReadonlyArray<Entry>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const request: PollRequest = { since: elapsedMillis(clock), entries: new Set(entries), fiber: undefined }
+      withoutResponse.add(request)
+      for (const entry of entries) entry.request = request
+      const asking = Effect.withFiber((fiber) => {
+        request.fiber = fiber
+        // Some may have left while the request waited for its permit.
+        const waiting = entries.filter((entry) => entry.waiters > 0)
+        if (waiting.length === 0) return Effect.void
+        const ask: Effect.Effect<void, LookerError.ReadError> =
+          waiting[0]?.statusOnly === true ? askStatus(request, waiting) : askRows(request, waiting)
+        return Effect.catch(ask, (error) => Effect.sync(() => failed([...request.entries], error)))
+      })
+      return permits.withPermit(asking).pipe(
+        // After a defect nothing would end these entries.
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.failCause(cause)
+            : Effect.sync(() => {
+                for (const entry of [...request.entries]) registry.end(entry, Effect.failCause(cause))
+              })
+        ),
+        Effect.ensuring(
+          Effect.sync(() => {
+            for (const entry of entries) if (entry.request === request) entry.request = undefined
+            responseBegan(request)
+          })
+        ),
+        Effect.forkIn(scope),
+        Effect.asVoid
+      )
+    })
+
+  const abandon = ({ request }: Entry): Effect.Effect<void> =>
+    request?.fiber !== undefined &&
+    [...request.entries].every((entry) => entry.waiters === 0 || entry.request !== request)
+      ? Fiber.interrupt(request.fiber)
+      : Effect.void
+
+  const sufficientUntil = (now: number): number => {
+    for (const request of withoutResponse) if (request.since + patience <= now) withoutResponse.delete(request)
+    const [oldest] = withoutResponse
+    return oldest !== undefined && withoutResponse.size >= registry.requestsForAll ? oldest.since + patience : 0
+  }
+
+  return { send, abandon, sufficientUntil }
+})

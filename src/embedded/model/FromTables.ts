@@ -5,10 +5,12 @@
  */
 import { identifier } from "../database/Sql.ts"
 import {
+  type Aggregate,
+  type Dimension,
   type Explore,
   type Field,
-  type FieldInfo,
   type FieldType,
+  type Measure,
   type Model,
   type Timeframe,
   titleCase
@@ -41,8 +43,10 @@ const typeOf = (type: string): FieldType => {
   }
 }
 
+/** The timeframes that a date or time offers besides its own value. */
 const timeframes = ["date", "week", "month", "quarter", "year"] as const
 
+/** The measures of a column of numbers, with the words before its name. */
 const aggregates = [
   ["total", "sum"],
   ["average", "average"],
@@ -50,91 +54,99 @@ const aggregates = [
   ["max", "max"]
 ] as const
 
-const exploreOf = ({ columns, name, sqlName }: Table): Explore => {
-  const label = titleCase(name)
-  const fields = new Map<string, Field>()
-  const add = (short: string, make: (info: Omit<FieldInfo, "type" | "lookerType" | "sql">) => Field) => {
-    const full = `${name}.${short}`
-    if (fields.has(full)) return
-    const labelShort = titleCase(short)
-    const info = { name: full, label: `${label} ${labelShort}`, labelShort, view: name, viewLabel: label }
-    fields.set(full, make({ ...info, dimensionGroup: null, fieldGroupLabel: null, fieldGroupVariant: labelShort }))
+interface Column {
+  readonly name: string
+  readonly type: FieldType
+  readonly sql: string
+  readonly isDouble: boolean
+}
+
+const infoOf = (view: string, name: string) => {
+  const [viewLabel, labelShort] = [titleCase(view), titleCase(name)]
+  return {
+    name: `${view}.${name}`,
+    label: `${viewLabel} ${labelShort}`,
+    labelShort,
+    view,
+    viewLabel,
+    dimensionGroup: null,
+    fieldGroupLabel: null,
+    fieldGroupVariant: labelShort
   }
+}
+
+const dimensionOf = (view: string, column: Column, timeframe: Timeframe | undefined): Dimension => {
+  const { isDouble, name, sql, type } = column
+  // The value of a column has the name of the column; Looker would call it `created_time`.
+  const isOwn = timeframe === undefined || timeframe === type
+  return {
+    ...infoOf(view, isOwn ? name : `${name}_${timeframe}`),
+    category: "dimension",
+    type: timeframe === undefined || timeframe === "time" ? type : timeframe === "year" ? "number" : "date",
+    lookerType: timeframe === undefined ? type : `date_${timeframe}`,
+    ...(timeframe === undefined
+      ? {}
+      : {
+          dimensionGroup: `${view}.${name}`,
+          fieldGroupLabel: `${titleCase(name)} Date`,
+          fieldGroupVariant: titleCase(timeframe)
+        }),
+    sql,
+    column: sql,
+    columnType: type,
+    isDouble,
+    timeframe
+  }
+}
+
+/** Without a column it aggregates rows. */
+const measureOf = (view: string, name: string, aggregate: Aggregate, column: Column | undefined): Measure => ({
+  ...infoOf(view, name),
+  category: "measure",
+  type: "number",
+  lookerType: aggregate,
+  sql: column?.sql ?? null,
+  aggregate,
+  column: column?.sql,
+  isDouble: column?.isDouble ?? false,
+  conditions: []
+})
+
+const exploreOf = ({ columns, name, sqlName }: Table): Explore => {
+  const fields = new Map<string, Field>()
   const typed = columns.map((column) => ({
-    ...column,
-    is: typeOf(column.type),
+    name: column.name,
+    type: typeOf(column.type),
     sql: `${identifier(name)}.${identifier(column.name)}`,
     isDouble: column.type === "DOUBLE"
   }))
-  const addDimension = (column: (typeof typed)[number], timeframe: Timeframe | undefined) => {
-    const { is, isDouble, name: own, sql } = column
-    // The column itself has its own name; Looker would call it `created_time`.
-    const isOwn = timeframe === undefined || timeframe === (is === "time" ? "time" : "date")
-    add(isOwn ? own : `${own}_${timeframe}`, (info) => ({
-      ...info,
-      category: "dimension",
-      type: timeframe === undefined || timeframe === "time" ? is : timeframe === "year" ? "number" : "date",
-      lookerType: timeframe === undefined ? is : `date_${timeframe}`,
-      ...(timeframe === undefined
-        ? {}
-        : {
-            dimensionGroup: `${name}.${own}`,
-            fieldGroupLabel: `${titleCase(own)} Date`,
-            fieldGroupVariant: titleCase(timeframe)
-          }),
-      sql,
-      column: sql,
-      columnType: is,
-      isDouble,
-      timeframe
-    }))
+  const addDimension = (column: Column, timeframe: Timeframe | undefined) => {
+    const dimension = dimensionOf(name, column, timeframe)
+    if (!fields.has(dimension.name)) fields.set(dimension.name, dimension)
   }
-  /** A measure gives way to a column of its name, but has to be there. */
-  const measureName = (base: string): string => {
-    const isFree = (short: string) => !fields.has(`${name}.${short}`)
-    if (isFree(base)) return base
-    let short = `${base}_measure`
-    for (let number = 2; !isFree(short); number++) short = `${base}_measure_${number}`
-    return short
+  /** A column keeps its name, and a measure of the same name gets another one. */
+  const addMeasure = (base: string, aggregate: Aggregate, column: Column | undefined) => {
+    const isTaken = (short: string) => fields.has(`${name}.${short}`)
+    let short = isTaken(base) ? `${base}_measure` : base
+    for (let number = 2; isTaken(short); number++) short = `${base}_measure_${number}`
+    const measure = measureOf(name, short, aggregate, column)
+    fields.set(measure.name, measure)
   }
-  // The columns first: where a generated name is also a column's, the column has it.
+
+  // All columns come first, so that a timeframe never takes the name of a column.
   for (const column of typed) {
-    addDimension(
-      column,
-      column.is === "time" || column.is === "date" ? (column.is === "time" ? "time" : "date") : undefined
-    )
+    addDimension(column, column.type === "time" || column.type === "date" ? column.type : undefined)
   }
   for (const column of typed) {
-    if (column.is !== "date" && column.is !== "time") continue
+    if (column.type !== "date" && column.type !== "time") continue
     for (const timeframe of timeframes) addDimension(column, timeframe)
   }
-  add(measureName("count"), (info) => ({
-    ...info,
-    category: "measure",
-    type: "number",
-    lookerType: "count",
-    sql: null,
-    aggregate: "count",
-    column: undefined,
-    isDouble: false,
-    conditions: []
-  }))
-  for (const { is, isDouble, name: column, sql } of typed) {
-    if (is !== "number") continue
-    for (const [prefix, aggregate] of aggregates) {
-      add(measureName(`${prefix}_${column}`), (info) => ({
-        ...info,
-        category: "measure",
-        type: "number",
-        lookerType: aggregate,
-        sql,
-        aggregate,
-        column: sql,
-        isDouble,
-        conditions: []
-      }))
-    }
+  addMeasure("count", "count", undefined)
+  for (const column of typed) {
+    if (column.type !== "number") continue
+    for (const [prefix, aggregate] of aggregates) addMeasure(`${prefix}_${column.name}`, aggregate, column)
   }
+  const label = titleCase(name)
   const view = { name, label, sqlTable: `${sqlName} AS ${identifier(name)}`, primaryKey: undefined }
   return { name, label, from: { view, joins: [] }, fields }
 }

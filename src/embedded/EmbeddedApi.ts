@@ -6,6 +6,7 @@
 import * as HttpApi from "effect/http-api/HttpApi"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import type { Declaration } from "../api/Endpoint.ts"
 import { LookerApi } from "../api/LookerApi.ts"
 
 const { ApiAuth, Query, Session, User } = LookerApi.groups
@@ -47,12 +48,16 @@ const api = HttpApi.make(LookerApi.identifier)
   .annotateMerge(LookerApi.annotations)
 
 /**
+ * The contract of the embedded Looker.
+ *
  * @category models
  * @since 0.2.0
  */
 export class EmbeddedApi extends subset(api) {}
 
 /**
+ * An endpoint by the name of Looker's operation.
+ *
  * @category models
  * @since 0.2.0
  */
@@ -61,11 +66,11 @@ export type Endpoint = HttpApiEndpoint.Identifier<
 >
 
 /**
- * The endpoints, by the name of Looker's operation.
+ * The endpoints, each with its path from the root.
  *
  * @category models
  * @since 0.2.0
  */
-export const endpoints: ReadonlyArray<HttpApiEndpoint.Top> = Object.values(EmbeddedApi.groups).flatMap((group) =>
-  Object.values(group.endpoints)
+export const endpoints = Object.values(EmbeddedApi.groups).flatMap(
+  (group): ReadonlyArray<Declaration & { readonly path: `/${string}` }> => Object.values(group.endpoints)
 )

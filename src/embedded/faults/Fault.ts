@@ -1,14 +1,14 @@
 /**
  * What can go wrong on purpose: the constructors of faults, for the script in `EmbeddedLooker.Options.faults`.
  *
- * A fault strikes a request, whatever the endpoint does with it, or a task, whatever its query gives.
+ * A fault happens to a request, whatever its endpoint, or to a task, whatever its query.
  *
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 
 /**
- * A fault of a request, seen by whoever sent it.
+ * A fault of a request. Only the client that sent it sees the fault.
  *
  * @category models
  * @since 0.1.0
@@ -30,7 +30,7 @@ export type RequestFault =
   | { readonly _tag: "Restart" }
 
 /**
- * A fault of a task, seen by everybody who asks about it.
+ * A fault of a task. All clients that ask about the task see the fault.
  *
  * @category models
  * @since 0.1.0
@@ -51,8 +51,8 @@ export type TaskFault =
 export type Fault = RequestFault | TaskFault
 
 /**
- * How long something false is told about a task: for a time, or to a number of polls (`multi_results` and `query_task`). Neither means for
- * ever.
+ * How long responses about a task are false: for a time, or for a number of polls (`multi_results` and `query_task`). Without either,
+ * always.
  *
  * @category models
  * @since 0.1.0
@@ -63,7 +63,7 @@ export interface Until {
 }
 
 /**
- * The request waits this long before anything is done with it.
+ * The request waits this long before it is handled.
  *
  * @category requests
  * @since 0.1.0
@@ -74,8 +74,8 @@ export const delay = (duration: Duration.Input): RequestFault => ({
 })
 
 /**
- * 429, and nothing is done. `Retry-After` is in seconds for a length of time, an HTTP date for a `Date`, and left out for none, since Looker
- * documents none of them.
+ * 429; the request is not handled. `Retry-After` is in seconds for a duration, an HTTP date for a `Date`, and absent without either: Looker
+ * does not document its form.
  *
  * @category requests
  * @since 0.1.0
@@ -96,7 +96,7 @@ export const tooManyRequests = (
 }
 
 /**
- * 502, 503 or 504 with the HTML page of a load balancer, and nothing is done.
+ * 502, 503 or 504 with the HTML page of a load balancer; the request is not handled.
  *
  * @category requests
  * @since 0.1.0
@@ -104,7 +104,7 @@ export const tooManyRequests = (
 export const unavailable = (status: 502 | 503 | 504): RequestFault => ({ _tag: "Unavailable", status })
 
 /**
- * The connection breaks before anything is done.
+ * The connection breaks before the request is handled.
  *
  * @category requests
  * @since 0.1.0
@@ -112,7 +112,7 @@ export const unavailable = (status: 502 | 503 | 504): RequestFault => ({ _tag: "
 export const resetBefore: RequestFault = { _tag: "Reset", when: "before" }
 
 /**
- * The connection breaks when everything is done and nothing is answered yet: a task may have begun that nobody knows.
+ * The connection breaks after the request was handled and before the response: a task may run whose id no client has.
  *
  * @category requests
  * @since 0.1.0
@@ -120,7 +120,7 @@ export const resetBefore: RequestFault = { _tag: "Reset", when: "before" }
 export const resetAfter: RequestFault = { _tag: "Reset", when: "after" }
 
 /**
- * Results are said to be not there yet, though they may be: 202, or 204 as Looker did before 25.0.9. For `query_task_results`.
+ * The response says that the query is not finished, although it may be: 202, or 204 as Looker did before 25.0.9. For `query_task_results`.
  *
  * @category requests
  * @since 0.1.0
@@ -128,8 +128,8 @@ export const resetAfter: RequestFault = { _tag: "Reset", when: "after" }
 export const notFinished = (status: 202 | 204 = 202): RequestFault => ({ _tag: "NotFinished", status })
 
 /**
- * 404 with the page "Looker Not Found (404)", as Looker answers since August 2021, and nothing is done. Its content type is `text/html`, or an
- * echo of the request's `Accept` header: both were recorded.
+ * 404 with the page "Looker Not Found (404)", as Looker sends it since August 2021; the request is not handled. Its content type is `text/html`,
+ * or an echo of the request's `Accept` header: both were recorded.
  *
  * @category requests
  * @since 0.1.0
@@ -140,8 +140,8 @@ export const htmlNotFound = (contentType: "text/html" | "*/*" = "text/html"): Re
 })
 
 /**
- * The body ends too early: after so many bytes, or after a part of it (0 to 1). The connection breaks there; with `end: "clean"` the
- * answer looks as if it were whole, as Looker's own streams do when they are cut.
+ * The body ends too early: after a number of bytes, or after a fraction of it (0 to 1). The connection breaks there; with `end: "clean"` the
+ * response looks complete, as Looker's own streams do when they are cut.
  *
  * @category requests
  * @since 0.1.0
@@ -152,7 +152,7 @@ export const truncated = (
 ): RequestFault => ({ _tag: "Truncated", at, end: options.end ?? "broken" })
 
 /**
- * The text of an error behind the body, under the status 200 that has been sent already: how Looker ends a stream whose query fails on the way.
+ * The text of an error after the body, with the status 200 that was sent before it: so Looker ends a stream whose query fails midway.
  *
  * @category requests
  * @since 0.1.0
@@ -162,7 +162,7 @@ export const appendedError = (
 ): RequestFault => ({ _tag: "AppendedError", text })
 
 /**
- * All tokens are revoked before the request is looked at. Once, unless the rule says otherwise.
+ * All tokens are revoked before the request is handled. Once, unless the rule has `times`.
  *
  * @category requests
  * @since 0.1.0
@@ -170,8 +170,8 @@ export const appendedError = (
 export const tokenDeath: RequestFault = { _tag: "TokenDeath" }
 
 /**
- * Looker restarts before the request is looked at: running queries end, and tasks, results and tokens are forgotten; queries are kept.
- * Once, unless the rule says otherwise.
+ * Looker restarts before the request is handled: running queries end, and tasks, results and tokens are lost; queries are kept.
+ * Once, unless the rule has `times`.
  *
  * @category requests
  * @since 0.1.0
@@ -190,7 +190,7 @@ export const slow = (duration: Duration.Input): TaskFault => ({
 })
 
 /**
- * The query fails in the database, with this message; `line` (1-based) is where in the statement.
+ * The query fails in the database, with this message; `line` (1-based) is its line in the statement.
  *
  * @category tasks
  * @since 0.1.0
@@ -202,8 +202,8 @@ export const error = (message: string, options: { readonly line?: number | undef
 })
 
 /**
- * The query gives its rows and a note such as development mode gives: status `error`, and in json_detail an entry of `errors` with
- * `fatal: false`. The other formats have no place for it, and are as without it (inferred).
+ * The query has rows and a note such as that of development mode: status `error`, and in json_detail an entry of `errors` with
+ * `fatal: false`. The other formats have no place for it (inferred).
  *
  * @category tasks
  * @since 0.1.0
@@ -214,7 +214,7 @@ export const warning = (
 ): TaskFault => ({ _tag: "Warning", message })
 
 /**
- * Somebody else kills the task when its query would start.
+ * Another user kills the task when its query would start.
  *
  * @category tasks
  * @since 0.1.0
@@ -222,7 +222,7 @@ export const warning = (
 export const killed: TaskFault = { _tag: "Killed" }
 
 /**
- * The task is lost: `missing` in `multi_results`, 404 elsewhere, from the beginning.
+ * The task is lost from its creation on: `missing` in `multi_results`, 404 elsewhere.
  *
  * @category tasks
  * @since 0.1.0
@@ -242,7 +242,7 @@ export const transientExpired = (until: Until = { for: "2 seconds" }): TaskFault
 })
 
 /**
- * The results of the ended task have expired, whatever its life: `expired` in `multi_results`, 404 from results.
+ * The results of the ended task have expired, whatever `resultLife` is: `expired` in `multi_results`, 404 from results.
  *
  * @category tasks
  * @since 0.1.0
@@ -250,7 +250,7 @@ export const transientExpired = (until: Until = { for: "2 seconds" }): TaskFault
 export const expired: TaskFault = { _tag: "Shown", status: "expired", until: {} }
 
 /**
- * The ended task shows a word of your own before its true status, or for ever.
+ * The ended task shows this status before its true one, or always.
  *
  * @category tasks
  * @since 0.1.0
@@ -258,7 +258,7 @@ export const expired: TaskFault = { _tag: "Shown", status: "expired", until: {} 
 export const unknownStatus = (status: string, until: Until = {}): TaskFault => ({ _tag: "Shown", status, until })
 
 /**
- * `multi_results` says nothing about the task, from its creation on.
+ * `multi_results` leaves the task out, from its creation on.
  *
  * @category tasks
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * The script of faults: which request or task is struck by what, counted rule by rule, so that a test sees the same every time.
+ * The script of faults: which fault happens to which request or task, counted rule by rule, so that a test sees the same every time.
  *
  * @since 0.1.0
  */
@@ -7,14 +7,10 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import * as HttpApi from "effect/http-api/HttpApi"
-import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
-import type * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as Layer from "effect/Layer"
-import { LookerApi } from "../../api/LookerApi.ts"
 import type { Query } from "../../domain/Query.ts"
+import * as EmbeddedApi from "../EmbeddedApi.ts"
 import { EmbeddedError } from "../EmbeddedError.ts"
-import type { Model } from "../model/Model.ts"
 import { suggest } from "../refusal/Suggestion.ts"
 import type { Fault, RequestFault, TaskFault } from "./Fault.ts"
 
@@ -24,13 +20,11 @@ import type { Fault, RequestFault, TaskFault } from "./Fault.ts"
  * @category models
  * @since 0.1.0
  */
-export type Endpoint = HttpApiEndpoint.Identifier<
-  HttpApiGroup.Endpoints<typeof LookerApi extends HttpApi.HttpApi<string, infer Groups> ? Groups : never>
->
+export type Endpoint = EmbeddedApi.Endpoint
 
 /**
- * Which queries: a function that says so, or some keys of a query as Looker returns it (`{ view: "orders" }`, `{ slug: "aB3" }`), all of
- * which have to be equal.
+ * Which queries: a predicate, or some keys of a query as Looker returns it (`{ view: "orders" }`, `{ slug: "aB3" }`), all of which have to be
+ * equal.
  *
  * @category models
  * @since 0.1.0
@@ -38,7 +32,7 @@ export type Endpoint = HttpApiEndpoint.Identifier<
 export type QueryMatch = ((query: Query) => boolean) | Partial<Query>
 
 /**
- * Which tasks: those of a query, and of them the `nth` (from 1), every nth, at most so many `times`. Nothing said means all.
+ * Which tasks: those of a query, and of them only the `nth` (from 1), or one in `every`, at most `times` times. Without any key, all.
  *
  * @category models
  * @since 0.1.0
@@ -51,7 +45,7 @@ export interface OnTask {
 }
 
 /**
- * Which requests: those to an endpoint, or to one of several, and about a query. A request about several tasks is about the query of each.
+ * Which requests: those to an endpoint, or to one of several, and about a query. A request about several tasks is about the query of each task.
  *
  * @category models
  * @since 0.1.0
@@ -61,7 +55,7 @@ export interface OnRequest extends OnTask {
 }
 
 /**
- * A line of the script. Where several rules strike the same request or task, all do, in their order.
+ * A rule of the script. Where several rules apply to the same request or task, all their faults happen, in the order of the rules.
  *
  * **Example**
  *
@@ -82,7 +76,7 @@ export type Rule =
 /**
  * **Details**
  *
- * `add` and `clear` are for tests that change the script on the way. A rule counts from when it is added; what has begun goes on.
+ * `add` and `clear` are for tests that change the script while the server runs. A rule counts from when it is added. A fault that has begun goes on.
  *
  * @category services
  * @since 0.1.0
@@ -92,12 +86,12 @@ export class Faults extends Context.Service<
   {
     readonly add: (...rules: ReadonlyArray<Rule>) => Effect.Effect<void, EmbeddedError>
     readonly clear: Effect.Effect<void>
-    /** Counts the request; `queries` is asked only where a rule needs it. */
+    /** Counts the request, and gives the faults that happen to it. `queries` runs only where a rule needs it. */
     readonly onRequest: (
       endpoint: string,
       queries: Effect.Effect<ReadonlyArray<Query>>
     ) => Effect.Effect<ReadonlyArray<RequestFault>>
-    /** Counts the task. */
+    /** Counts the task, and gives the faults that happen to it. */
     readonly onTask: (query: Query) => Effect.Effect<ReadonlyArray<TaskFault>>
   }
 >()("effect-looker/embedded/Faults") {}
@@ -114,69 +108,64 @@ const taskFaults: ReadonlySet<Fault["_tag"]> = new Set<TaskFault["_tag"]>([
 
 const isOfTask = (fault: Fault): fault is TaskFault => taskFaults.has(fault._tag)
 
-/** Each time again would leave nobody a token, or a task, for ever. */
+/** These happen once by default: at every request, they would leave no token or no task. */
 const once: ReadonlySet<Fault["_tag"]> = new Set<Fault["_tag"]>(["TokenDeath", "Restart"])
-
-const endpoints = (): ReadonlyArray<string> => {
-  const names: Array<string> = []
-  HttpApi.reflect(LookerApi, { onGroup: () => {}, onEndpoint: ({ endpoint }) => names.push(endpoint.identifier) })
-  return names
-}
 
 const matches = (match: QueryMatch, query: Query): boolean =>
   typeof match === "function"
     ? match(query)
     : Object.entries(match).every(([key, value]) => Equal.equals(query[key as keyof Query], value))
 
-const asked = (on: OnRequest | undefined): ReadonlyArray<string> | undefined =>
+const endpointsOf = (on: OnRequest | undefined): ReadonlyArray<string> | undefined =>
   on?.endpoint === undefined ? undefined : typeof on.endpoint === "string" ? [on.endpoint] : on.endpoint
 
 const isWhole = (value: number) => Number.isInteger(value) && value > 0
 
-type Models = ReadonlyMap<string, Model>
+/** The models by their names, and in each the explores by theirs. */
+type Models = ReadonlyMap<string, { readonly explores: ReadonlyMap<string, unknown> }>
 
-/** The model or the explore that a rule names and that there is not: it would wait for its query for ever. */
-const nowhere = (models: Models, { model, view }: Partial<Query>): string | undefined => {
+/** Why no query can match the model and the explore of a rule, if none can. */
+const unmatchable = (models: Models, { model, view }: Partial<Query>): string | undefined => {
   if (typeof model === "string" && !models.has(model)) {
     return `there is no model ${JSON.stringify(model)}. ${suggest(model, [...models.keys()])}`
   }
   if (typeof view !== "string") return undefined
-  const named = [...models.values()].filter(({ name }) => typeof model !== "string" || name === model)
-  const explores = new Set(named.flatMap((known) => [...known.explores.keys()]))
+  const candidates = [...models].filter(([name]) => typeof model !== "string" || name === model)
+  const explores = new Set(candidates.flatMap(([, { explores }]) => [...explores.keys()]))
   return explores.has(view) ? undefined : `there is no explore ${JSON.stringify(view)}. ${suggest(view, [...explores])}`
 }
 
-/** Why a rule cannot be, if it cannot. */
-const refusal = (models: Models, index: number, { fault, on }: Rule): EmbeddedError | undefined => {
-  const refuse = (message: string) => new EmbeddedError({ message: `faults[${index}] (${fault._tag}): ${message}` })
+/** What is wrong with a rule, if anything is. */
+const mistakeIn = (models: Models, index: number, { fault, on }: Rule): EmbeddedError | undefined => {
+  const mistake = (message: string) => new EmbeddedError({ message: `faults[${index}] (${fault._tag}): ${message}` })
   for (const key of ["nth", "every", "times"] as const) {
     const value = on?.[key]
-    if (value !== undefined && !isWhole(value)) return refuse(`on.${key} is ${value}, and has to be 1, 2, …`)
+    if (value !== undefined && !isWhole(value)) return mistake(`on.${key} is ${value}, and has to be 1, 2, …`)
   }
-  const named = asked(on)
+  const named = endpointsOf(on)
   if (named !== undefined && isOfTask(fault)) {
-    return refuse("a task is struck whatever endpoint it is asked about at: leave out on.endpoint")
+    return mistake("a fault of a task has no endpoint: leave out on.endpoint")
   }
-  const known = named === undefined ? [] : endpoints()
-  const absent = typeof on?.query === "object" ? nowhere(models, on.query) : undefined
-  if (absent !== undefined) return refuse(absent)
+  const unmatched = typeof on?.query === "object" ? unmatchable(models, on.query) : undefined
+  if (unmatched !== undefined) return mistake(unmatched)
+  const known: ReadonlyArray<string> = EmbeddedApi.endpoints.map(({ identifier }) => identifier)
   const unknown = named?.find((name) => !known.includes(name))
-  if (unknown !== undefined) return refuse(`there is no endpoint ${unknown}, only ${known.join(", ")}`)
+  if (unknown !== undefined) return mistake(`there is no endpoint ${unknown}, only ${known.join(", ")}`)
   switch (fault._tag) {
     case "Truncated": {
       const cut = "bytes" in fault.at ? fault.at.bytes : fault.at.fraction
       if (cut >= 0 && ("bytes" in fault.at ? Number.isInteger(cut) : cut <= 1)) return undefined
-      return refuse("bytes has to be 0, 1, 2, …, and fraction from 0 to 1")
+      return mistake("bytes has to be 0, 1, 2, …, and fraction from 0 to 1")
     }
     case "Slow":
     case "Delay":
-      return Duration.isNegative(fault.duration) ? refuse("the time is negative") : undefined
+      return Duration.isNegative(fault.duration) ? mistake("the time is negative") : undefined
     case "LeftOut":
     case "Shown": {
       const { polls } = fault.until
-      if (polls !== undefined && !isWhole(polls)) return refuse(`polls is ${polls}, and has to be 1, 2, …`)
+      if (polls !== undefined && !isWhole(polls)) return mistake(`polls is ${polls}, and has to be 1, 2, …`)
       return fault.until.for !== undefined && polls !== undefined
-        ? refuse("for and polls exclude each other")
+        ? mistake("for and polls exclude each other")
         : undefined
     }
     default:
@@ -186,17 +175,20 @@ const refusal = (models: Models, index: number, { fault, on }: Rule): EmbeddedEr
 
 interface Counted {
   readonly rule: Rule
-  seen: number
-  struck: number
+  /** Requests or tasks that matched. */
+  matched: number
+  /** Faults that happened. */
+  happened: number
 }
 
-/** Counts what fits a rule, and says whether it is struck. */
-const strikes = (counted: Counted): boolean => {
+/** Counts a request or task that matches a rule, and gives whether the fault happens to it. */
+const happens = (counted: Counted): boolean => {
   const { fault, on = {} } = counted.rule
   const { every = 1, nth, times = once.has(fault._tag) ? 1 : Number.POSITIVE_INFINITY } = on
-  counted.seen++
-  if ((nth !== undefined && counted.seen !== nth) || counted.seen % every !== 0 || counted.struck >= times) return false
-  counted.struck++
+  counted.matched++
+  const isChosen = (nth === undefined || counted.matched === nth) && counted.matched % every === 0
+  if (!isChosen || counted.happened >= times) return false
+  counted.happened++
   return true
 }
 
@@ -212,22 +204,22 @@ export const make = Effect.fnUntraced(function* (
 
   const add = Effect.fnUntraced(function* (...added: ReadonlyArray<Rule>) {
     for (const [index, rule] of added.entries()) {
-      const refused = refusal(models, index, rule)
-      if (refused !== undefined) return yield* refused
+      const mistake = mistakeIn(models, index, rule)
+      if (mistake !== undefined) return yield* mistake
     }
-    rules = [...rules, ...added.map((rule) => ({ rule, seen: 0, struck: 0 }))]
+    rules = [...rules, ...added.map((rule) => ({ rule, matched: 0, happened: 0 }))]
   })
 
   const onRequest = Effect.fnUntraced(function* (endpoint: string, queries: Effect.Effect<ReadonlyArray<Query>>) {
-    const concerned = rules.filter(({ rule: { fault, on } }) => {
-      return !isOfTask(fault) && (asked(on)?.includes(endpoint) ?? true)
+    const candidates = rules.filter(({ rule: { fault, on } }) => {
+      return !isOfTask(fault) && (endpointsOf(on)?.includes(endpoint) ?? true)
     })
-    const about = concerned.some(({ rule }) => rule.on?.query !== undefined) ? yield* queries : []
-    const struck = concerned.filter((counted) => {
+    const about = candidates.some(({ rule }) => rule.on?.query !== undefined) ? yield* queries : []
+    const happening = candidates.filter((counted) => {
       const match = counted.rule.on?.query
-      return (match === undefined || about.some((query) => matches(match, query))) && strikes(counted)
+      return (match === undefined || about.some((query) => matches(match, query))) && happens(counted)
     })
-    return struck.flatMap(({ rule: { fault } }) => (isOfTask(fault) ? [] : [fault]))
+    return happening.flatMap(({ rule: { fault } }) => (isOfTask(fault) ? [] : [fault]))
   })
 
   const onTask = (query: Query) =>
@@ -235,7 +227,7 @@ export const make = Effect.fnUntraced(function* (
       rules.flatMap((counted) => {
         const { fault, on } = counted.rule
         const match = on?.query
-        return isOfTask(fault) && (match === undefined || matches(match, query)) && strikes(counted) ? [fault] : []
+        return isOfTask(fault) && (match === undefined || matches(match, query)) && happens(counted) ? [fault] : []
       })
     )
 

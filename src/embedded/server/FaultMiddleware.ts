@@ -1,88 +1,44 @@
 /**
- * The faults of requests: what the script says about one is done to it here, around everything else.
+ * Makes the faults of requests happen, around all other handling of a request.
  *
  * @since 0.1.0
  */
 import { IncomingMessage } from "node:http"
 import * as Effect from "effect/Effect"
+import * as FindMyWay from "effect/http/FindMyWay"
 import * as HttpIncomingMessage from "effect/http/HttpIncomingMessage"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import * as HttpApi from "effect/http-api/HttpApi"
 import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import type { unhandled } from "effect/Types"
-import { LookerApi } from "../../api/LookerApi.ts"
 import type { Query } from "../../domain/Query.ts"
-import * as LookerErrors from "../server/LookerErrors.ts"
+import * as EmbeddedApi from "../EmbeddedApi.ts"
+import type { RequestFault } from "../faults/Fault.ts"
+import { Faults } from "../faults/Faults.ts"
 import { QueryStore } from "../tasks/QueryStore.ts"
 import { Sessions } from "../tasks/Sessions.ts"
 import { TaskStore } from "../tasks/TaskStore.ts"
-import type { RequestFault } from "./Fault.ts"
-import { Faults } from "./Faults.ts"
-
-/** A request as the contract names it. */
-interface Call {
-  readonly endpoint: string
-  readonly params: Readonly<Record<string, string>>
-}
-
-/** Finds the endpoint of a request. Paths without parameters come first: `multi_results` is no task id. */
-const callOf = (): ((method: string, path: string) => Call | undefined) => {
-  const endpoints: Array<{
-    readonly name: string
-    readonly method: string
-    readonly path: RegExp
-    readonly open: boolean
-  }> = []
-  HttpApi.reflect(LookerApi, {
-    onGroup: () => {},
-    onEndpoint: ({ endpoint }) => {
-      const path = new RegExp(`^${endpoint.path.replaceAll(".", "\\.").replaceAll(/:(\w+)/g, "(?<$1>[^/]+)")}$`)
-      endpoints.push({
-        name: endpoint.identifier,
-        method: endpoint.method,
-        path,
-        open: endpoint.path.includes(":")
-      })
-    }
-  })
-  endpoints.sort((one, other) => Number(one.open) - Number(other.open))
-  return (method, path) => {
-    for (const endpoint of endpoints) {
-      const match = endpoint.method === method ? endpoint.path.exec(path) : null
-      if (match !== null) return { endpoint: endpoint.name, params: match.groups ?? {} }
-    }
-    return undefined
-  }
-}
-
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
+import * as LookerErrors from "./LookerErrors.ts"
 
 /**
- * The answer to a request whose connection is to break where there is no connection to break: in process, where the client makes an error of
- * it, and on servers other than Node's, where it is all that can be done.
+ * The response in place of a broken connection, where there is no socket to close: in process, where the client turns it into an error, and on
+ * servers other than Node's.
  *
  * @category constants
  * @since 0.1.0
  */
 export const brokenConnection = HttpServerResponse.empty({ status: 502 })
 
-type Answering = Effect.Effect<HttpServerResponse.HttpServerResponse, unhandled, HttpServerRequest.HttpServerRequest>
+type Handling = Effect.Effect<HttpServerResponse.HttpServerResponse, unhandled, HttpServerRequest.HttpServerRequest>
 
 const hangUp = Effect.gen(function* () {
   const { source } = yield* HttpServerRequest.HttpServerRequest
   if (!(source instanceof IncomingMessage)) return brokenConnection
   source.socket.destroy()
-  // The server interrupts what answers a connection that is no more; middleware has to say that it may be.
+  // The server interrupts a handler whose connection is closed, but middleware is uninterruptible by default.
   return yield* Effect.interruptible(Effect.never)
 })
 
@@ -137,10 +93,11 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Faults | Q
       const queries = yield* QueryStore
       const tasks = yield* TaskStore
       const sessions = yield* Sessions
-      const find = callOf()
+      const endpoints = FindMyWay.make<string>(yield* HttpRouter.RouterConfig)
+      for (const { identifier, method, path } of EmbeddedApi.endpoints) endpoints.on(method, path, identifier)
 
       const queriesOf = Effect.fnUntraced(function* (
-        { endpoint, params }: Call,
+        { handler: endpoint, params, searchParams }: FindMyWay.FindResult<string>,
         request: HttpServerRequest.HttpServerRequest
       ) {
         const body: unknown =
@@ -151,7 +108,7 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Faults | Q
               )
             : undefined
         const stored = (lookUp: typeof queries.get, key: string) =>
-          lookUp(decoded(key)).pipe(
+          lookUp(key).pipe(
             Effect.map(({ query }): ReadonlyArray<Query> => [query]),
             Effect.orElseSucceed(() => [])
           )
@@ -160,16 +117,15 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Faults | Q
         if (Predicate.isObject(body)) {
           return Predicate.hasProperty(body, "query_id") ? yield* stored(queries.get, String(body.query_id)) : [body]
         }
-        const ids = (params.query_task_id ?? new URL(request.url, "http://x").searchParams.get("query_task_ids") ?? "")
-          .split(",")
-          .map(decoded)
+        const named = params.query_task_id ?? searchParams.query_task_ids ?? []
+        const ids = [named].flat().flatMap((list) => list.split(","))
         return (yield* tasks.all).filter(({ id }) => ids.includes(id)).map((task): Query => task.stored.query)
       })
 
-      const strike = (answering: Answering, fault: RequestFault): Answering => {
+      const inject = (handling: Handling, fault: RequestFault): Handling => {
         switch (fault._tag) {
           case "Delay":
-            return Effect.andThen(Effect.interruptible(Effect.sleep(fault.duration)), answering)
+            return Effect.andThen(Effect.interruptible(Effect.sleep(fault.duration)), handling)
           case "TooManyRequests":
             return Effect.succeed(
               HttpServerResponse.setHeaders(
@@ -180,37 +136,37 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Faults | Q
           case "Unavailable":
             return Effect.succeed(page(fault.status, unavailable[fault.status]))
           case "Reset":
-            return fault.when === "before" ? hangUp : Effect.andThen(answering, hangUp)
+            return fault.when === "before" ? hangUp : Effect.andThen(handling, hangUp)
           case "NotFinished":
             return Effect.succeed(LookerErrors.notFinished(fault.status))
           case "HtmlNotFound":
             return Effect.succeed(page(404, "Looker Not Found (404)", fault.contentType))
           case "Truncated":
-            return Effect.flatMap(answering, (response) => truncated(response, fault))
+            return Effect.flatMap(handling, (response) => truncated(response, fault))
           case "AppendedError":
             return Effect.gen(function* () {
-              const response = yield* answering
+              const response = yield* handling
               // A 204 cannot have a body.
               if (response.body._tag === "Empty") return response
               const whole = yield* bytesOf(response)
               return withBytes(response, Buffer.concat([whole, Buffer.from(fault.text)]))
             })
           case "TokenDeath":
-            return Effect.andThen(sessions.forget, answering)
+            return Effect.andThen(sessions.forget, handling)
           case "Restart":
-            return Effect.andThen(Effect.andThen(tasks.forget, sessions.forget), answering)
+            return Effect.andThen(Effect.andThen(tasks.forget, sessions.forget), handling)
         }
       }
 
       return (httpEffect) =>
         Effect.gen(function* () {
           const request = yield* HttpServerRequest.HttpServerRequest
-          const call = find(request.method, request.url.replace(/[?#].*$/, ""))
-          if (call === undefined) return yield* httpEffect
-          const struck = yield* faults.onRequest(call.endpoint, queriesOf(call, request))
-          let answering: Answering = httpEffect
-          for (const fault of [...struck].reverse()) answering = strike(answering, fault)
-          return yield* answering
+          const found = endpoints.find(request.method, request.url)
+          if (found === undefined) return yield* httpEffect
+          const happening = yield* faults.onRequest(found.handler, queriesOf(found, request))
+          let handling: Handling = httpEffect
+          for (const fault of [...happening].reverse()) handling = inject(handling, fault)
+          return yield* handling
         })
     }),
     { global: true }

@@ -10,8 +10,6 @@ import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as answer from "./internal/answer.ts"
 import * as caller from "./internal/caller.ts"
 import * as gate from "./internal/gate.ts"
@@ -93,13 +91,7 @@ export const layer: Layer.Layer<LookerHttp, never, LookerConfig | LookerAuth | H
 const limited = Effect.fnUntraced(function* (httpClient: caller.BoundClient, baseUrl: string) {
   const { rateLimit } = yield* LookerPolicy
   if (rateLimit === undefined) return httpClient
-  const provided = yield* Effect.serviceOption(RateLimiter.RateLimiter)
-  const limiter = Option.isSome(provided)
-    ? provided.value
-    : yield* RateLimiter.make.pipe(Effect.provide(RateLimiter.layerStoreMemory))
-  // A 429 is answered by the retry of the policy, not here.
-  const options = { limiter, key: baseUrl, algorithm: "token-bucket", times: 0, ...rateLimit } as const
-  return HttpClient.catchTag(HttpClient.withRateLimiter(httpClient, options), "RateLimiterError", (error) =>
+  return HttpClient.catchTag(yield* rateLimit.applyTo(httpClient, baseUrl), "RateLimiterError", (error) =>
     Effect.fail(answer.fromRateLimiter(error.message))
   )
 })

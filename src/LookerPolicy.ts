@@ -7,8 +7,10 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
+import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Schedule from "effect/Schedule"
 import * as LookerError from "./LookerError.ts"
 
@@ -25,6 +27,21 @@ export interface PollRound {
 }
 
 /**
+ * A rate limit in force, and how an HTTP client keeps it. `key` names the bucket in the store of the limiter.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface RateLimit {
+  readonly limit: number
+  readonly window: Duration.Duration
+  applyTo<E, R>(
+    httpClient: HttpClient.HttpClient.With<E, R>,
+    key: string
+  ): Effect.Effect<HttpClient.HttpClient.With<E | RateLimiter.RateLimiterError, R>>
+}
+
+/**
  * The policy in force: {@link Options} with every default filled in.
  *
  * @category models
@@ -33,7 +50,7 @@ export interface PollRound {
 export interface Policy {
   readonly retry: Schedule.Schedule<unknown, LookerError.HttpError>
   readonly retryAfterCap: Duration.Duration
-  readonly rateLimit: { readonly limit: number; readonly window: Duration.Duration } | undefined
+  readonly rateLimit: RateLimit | undefined
   readonly concurrentSubmissions: number
   readonly repeatCreateQueryTask: boolean
   readonly poll: Schedule.Schedule<unknown, PollRound>
@@ -152,16 +169,12 @@ export const adaptivePoll = (options: {
     })
   )
 
-/**
- * Checks the options and fills in the defaults.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const make = Effect.fnUntraced(function* (
-  options: Options = {}
+const refuse = (message: string) => new LookerError.ConfigurationError({ message, missing: [] })
+
+/** The policy but for the rate limit, so that a program without a policy of its own does not hold a rate limiter. */
+const withoutRateLimit = Effect.fnUntraced(function* (
+  options: Options
 ): Effect.fn.Return<Policy, LookerError.ConfigurationError> {
-  const refuse = (message: string) => new LookerError.ConfigurationError({ message, missing: [] })
   const durations = [
     "pollInterval",
     "pollIntervalMax",
@@ -195,13 +208,6 @@ export const make = Effect.fnUntraced(function* (
   if (!(pollRequestsPerSecond > 0)) {
     return yield* refuse(`pollRequestsPerSecond is ${pollRequestsPerSecond}, and has to be more than zero`)
   }
-  const { rateLimit } = options
-  const window = rateLimit && Option.getOrUndefined(Duration.fromInput(rateLimit.window))
-  if (rateLimit && !(rateLimit.limit >= 1 && window !== undefined && Duration.toMillis(window) > 0)) {
-    return yield* refuse(
-      `rateLimit is ${rateLimit.limit} in ${String(rateLimit.window)}, and has to be 1 or more in a time longer than zero`
-    )
-  }
   const concurrentSubmissions = options.concurrentSubmissions ?? 48
   if (!Number.isInteger(concurrentSubmissions) || concurrentSubmissions < 1) {
     return yield* refuse(`concurrentSubmissions is ${concurrentSubmissions}, and has to be a whole number, 1 or more`)
@@ -214,7 +220,7 @@ export const make = Effect.fnUntraced(function* (
   return {
     retry: respectRetryAfter(options.retry ?? defaultRetry, retryAfterCap),
     retryAfterCap,
-    rateLimit: rateLimit && window && { limit: rateLimit.limit, window },
+    rateLimit: undefined,
     concurrentSubmissions,
     repeatCreateQueryTask: options.repeatCreateQueryTask ?? false,
     poll: options.poll ?? adaptivePoll({ from: pollInterval, to: pollIntervalMax }),
@@ -227,6 +233,44 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
+const rateLimitOf = Effect.fnUntraced(function* ({
+  limit,
+  window: input
+}: Required<Options>["rateLimit"]): Effect.fn.Return<RateLimit, LookerError.ConfigurationError> {
+  const window = Option.getOrUndefined(Duration.fromInput(input))
+  if (!(limit >= 1 && window !== undefined && Duration.toMillis(window) > 0)) {
+    return yield* refuse(
+      `rateLimit is ${limit} in ${String(input)}, and has to be 1 or more in a time longer than zero`
+    )
+  }
+  return {
+    limit,
+    window,
+    applyTo: Effect.fnUntraced(function* (httpClient, key) {
+      const provided = yield* Effect.serviceOption(RateLimiter.RateLimiter)
+      const limiter = Option.isSome(provided)
+        ? provided.value
+        : yield* RateLimiter.make.pipe(Effect.provide(RateLimiter.layerStoreMemory))
+      // A 429 is left to the retry of the policy.
+      const options = { limiter, key, algorithm: "token-bucket", times: 0, limit, window } as const
+      return HttpClient.withRateLimiter(httpClient, options)
+    })
+  }
+})
+
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function* (
+  options: Options = {}
+): Effect.fn.Return<Policy, LookerError.ConfigurationError> {
+  const policy = yield* withoutRateLimit(options)
+  return options.rateLimit === undefined ? policy : { ...policy, rateLimit: yield* rateLimitOf(options.rateLimit) }
+})
+
 /**
  * The policy every service reads. Without a layer the defaults apply.
  *
@@ -234,7 +278,7 @@ export const make = Effect.fnUntraced(function* (
  * @since 0.1.0
  */
 export const LookerPolicy = Context.Reference<Policy>("effect-looker/LookerPolicy", {
-  defaultValue: () => Effect.runSync(make())
+  defaultValue: () => Effect.runSync(withoutRateLimit({}))
 })
 
 /**

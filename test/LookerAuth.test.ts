@@ -5,7 +5,7 @@ import { Looker, LookerAuth, LookerConfig, LookerPolicy, Queries, QueryTasks } f
 import { credentials, httpClients, looker } from "./support/layers.ts"
 import * as observe from "./support/observe.ts"
 import * as StubLooker from "./support/StubLooker.ts"
-import { pass, runOut, settle, timed } from "./support/time.ts"
+import { eventually, pass, runOut, settle, timed } from "./support/time.ts"
 
 const baseUrl = "http://looker.test"
 
@@ -509,7 +509,7 @@ describe("LookerAuth", () => {
           Effect.provide(looker(http, { baseUrl: stub.baseUrl, policy: { cleanupTimeout: "200 millis" } }))
         )
         assert.isBelow((yield* Clock.currentTimeMillis) - start, 2_000)
-        yield* Effect.sleep("50 millis")
+        yield* eventually(() => stub.abandoned.length > 0)
         assert.deepStrictEqual(
           stub.abandoned.map(({ path }) => path),
           ["/api/4.0/logout"]

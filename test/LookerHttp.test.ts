@@ -5,7 +5,7 @@ import { LookerApi, type LookerError, LookerHttp, LookerPolicy, Queries, QueryTa
 import { httpClients, looker } from "./support/layers.ts"
 import * as observe from "./support/observe.ts"
 import * as StubLooker from "./support/StubLooker.ts"
-import { pass, runOut, timed } from "./support/time.ts"
+import { eventually, pass, runOut, timed } from "./support/time.ts"
 
 const once: LookerPolicy.Options = { retry: Schedule.recurs(0) }
 const quickly: LookerPolicy.Options = { retry: Schedule.spaced("1 millis").pipe(Schedule.upTo({ times: 5 })) }
@@ -555,7 +555,7 @@ describe("the timeout", () => {
         const error = yield* Effect.flip(query)
         assert.strictEqual(error._tag, "LookerUnavailable")
         assert.isBelow((yield* Clock.currentTimeMillis) - start, 2000)
-        yield* Effect.sleep("100 millis")
+        yield* eventually(() => stub.abandoned.length > 0)
         return stub.abandoned.map(({ path }) => path)
       }).pipe(Effect.provide(looker(http, { baseUrl: stub.baseUrl, timeout: "200 millis", policy: once })))
       assert.deepStrictEqual(abandoned, ["/api/4.0/queries/1"])
@@ -569,7 +569,7 @@ describe("the timeout", () => {
         const fiber = yield* Effect.forkChild(query)
         while (apart(stub.received).length === 0) yield* Effect.sleep("5 millis")
         yield* Fiber.interrupt(fiber)
-        yield* Effect.sleep("100 millis")
+        yield* eventually(() => stub.abandoned.length > 0)
         assert.strictEqual(stub.abandoned.length, 1)
       }).pipe(Effect.provide(looker(http, { baseUrl: stub.baseUrl })))
     })

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Option, Schedule, Stream } from "effect"
+import { Clock, Deferred, Effect, Fiber, Option, Schedule, Stream } from "effect"
 import { QueryTasks } from "effect-looker"
 import { httpClients, looker } from "./support/layers.ts"
 import * as StubLooker from "./support/StubLooker.ts"
-import { runOut, timed } from "./support/time.ts"
+import { eventually, runOut, timed } from "./support/time.ts"
 
 const tasks = QueryTasks.QueryTasks
 
@@ -279,14 +279,18 @@ describe("queryTaskMultiResults, as its answer arrives,", () => {
 
   it.live.each(httpClients)("hands an entry over before the answer has ended ($name)", ({ http }) =>
     Effect.gen(function* () {
-      const { layer } = yield* overSocket(http, { json: { ...small, c: { status: "x".repeat(60) } }, drip: 150 })
-      const start = yield* Clock.currentTimeMillis
+      const received = yield* Deferred.make<void>()
+      let sent = 1
+      // The second half comes after the first entry has been handed over, or never.
+      const drip = Effect.suspend(() => (++sent === 3 ? Deferred.await(received) : Effect.void))
+      const { layer } = yield* overSocket(http, { json: { ...small, c: { status: "x".repeat(60) } }, drip })
       const times: Array<number> = []
-      yield* Stream.runForEach(parts, () =>
-        Effect.map(Clock.currentTimeMillis, (now) => void times.push(now - start))
-      ).pipe(Effect.provide(layer))
+      yield* Stream.runForEach(parts, () => {
+        times.push(sent)
+        return Deferred.succeed(received, undefined)
+      }).pipe(Effect.provide(layer))
       assert.strictEqual(times.length, 3)
-      assert.isBelow(times[0] ?? 0, (times[2] ?? 0) - 200)
+      assert.isBelow(times[0] ?? 0, times[2] ?? 0)
     })
   )
 
@@ -297,7 +301,7 @@ describe("queryTaskMultiResults, as its answer arrives,", () => {
         b: { status: "complete", data: ["x".repeat(400_000)] },
         c: { status: "killed" }
       }
-      const { layer } = yield* overSocket(http, { json, drip: 50 })
+      const { layer } = yield* overSocket(http, { json, drip: Effect.sleep("50 millis") })
       const collected = yield* Stream.runCollect(parts).pipe(Effect.provide(layer))
       assert.deepStrictEqual(
         collected.map(({ _tag, taskId }) => [_tag, taskId]),
@@ -521,7 +525,7 @@ describe("queryTaskResults", () => {
           const error = yield* Effect.flip(read)
           assert.strictEqual(error._tag, "TruncatedResult")
           assert.isBelow((yield* Clock.currentTimeMillis) - start, 2_000)
-          yield* Effect.sleep("100 millis")
+          yield* eventually(() => abandoned.length > 0)
           assert.strictEqual(abandoned.length, 1)
         }).pipe(Effect.provide(layer))
       })
@@ -529,7 +533,11 @@ describe("queryTaskResults", () => {
 
     it.live("gives bytes that keep coming more time than the timeout in all", () =>
       Effect.gen(function* () {
-        const { layer } = yield* overSocket(http, { text: "0123456789abcdef", drip: 200 }, "350 millis")
+        const { layer } = yield* overSocket(
+          http,
+          { text: "0123456789abcdef", drip: Effect.sleep("200 millis") },
+          "600 millis"
+        )
         assert.strictEqual(yield* collected.pipe(Effect.provide(layer)), "0123456789abcdef")
       })
     )
@@ -539,12 +547,12 @@ describe("queryTaskResults", () => {
         const { abandoned, layer } = yield* overSocket(http, { text: csv, stall: true })
         yield* Effect.gen(function* () {
           yield* Effect.flatMap(body, ({ bytes }) => Stream.runDrain(Stream.take(bytes, 1)))
-          yield* Effect.sleep("100 millis")
+          yield* eventually(() => abandoned.length > 0)
           assert.strictEqual(abandoned.length, 1)
           const fiber = yield* Effect.forkChild(text)
           yield* Effect.sleep("100 millis")
           yield* Fiber.interrupt(fiber)
-          yield* Effect.sleep("100 millis")
+          yield* eventually(() => abandoned.length > 1)
           assert.strictEqual(abandoned.length, 2)
         }).pipe(Effect.provide(layer))
       })

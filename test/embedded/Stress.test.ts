@@ -42,11 +42,11 @@ const randomFrom = (seed: number) => {
 }
 
 /** One task's life under a caller who may lose patience, and how it ended. */
-const live = Effect.fnUntraced(function* (token: string, random: () => number) {
+const live = Effect.fnUntraced(function* (token: string, random: () => number, longest: number) {
   const kind = random()
   const query = kind < 0.6 ? quick : kind < 0.8 ? middling : slow
   // Whoever asks the slow one never waits for it.
-  const patience = query === slow || random() < 0.5 ? random() * 2000 : undefined
+  const patience = query === slow || random() < 0.5 ? random() * longest : undefined
   // No two alike, or one could be answered from the results of another.
   const filters = { "flights.delay": `>${Math.floor(random() * -1000)}.${Math.floor(random() * 1e9)}` }
   const id = yield* createTask(token, { view: "flights", limit: "50", filters, ...query }, "json")
@@ -58,11 +58,14 @@ const live = Effect.fnUntraced(function* (token: string, random: () => number) {
   return { id, status: yield* ends(token, id) }
 })
 
-const many = (count: number, seed: number) =>
+/** Nobody has patience for longer than `longest` milliseconds. */
+const many = (count: number, seed: number, longest = 1000) =>
   Effect.gen(function* () {
     const random = randomFrom(seed)
     const token = yield* login
-    return yield* Effect.forEach(Array.from({ length: count }), () => live(token, random), { concurrency: "unbounded" })
+    return yield* Effect.forEach(Array.from({ length: count }), () => live(token, random, longest), {
+      concurrency: "unbounded"
+    })
   })
 
 const asked = (instance: DuckDBInstance, sql: string) =>
@@ -172,9 +175,9 @@ describe("many tasks at once", () => {
     () =>
       Effect.gen(function* () {
         const round = Effect.fnUntraced(function* (seed: number) {
-          const outcomes = yield* many(20, seed)
+          const outcomes = yield* many(20, seed, 300)
           // The cache keeps a result for twice its life.
-          yield* wait(700)
+          yield* wait(250)
           // Results go when somebody asks for something.
           const token = yield* login
           for (const { id } of outcomes) yield* call("GET", `/query_tasks/${id}`, { token })
@@ -192,7 +195,7 @@ describe("many tasks at once", () => {
         assert.isAtMost(last?.database ?? 0, (second?.database ?? 0) * 1.2)
         // What the queries of DuckDB themselves take comes and goes: twice as much would be a leak.
         assert.isAtMost(last?.process ?? 0, (second?.process ?? 0) * 2)
-      }).pipe(Effect.provide(served({ resultLife: "300 millis" }))),
+      }).pipe(Effect.provide(served({ resultLife: "100 millis" }))),
     120_000
   )
 

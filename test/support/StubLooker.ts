@@ -25,8 +25,8 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>
   readonly reset?: "before" | "midway"
   readonly stall?: boolean
-  /** On a socket, the body in four parts, each so many milliseconds after the one before. */
-  readonly drip?: number
+  /** On a socket, the body in four parts, each after this. */
+  readonly drip?: Effect.Effect<unknown>
   /** In process, the code of the error that `reset: "before"` breaks with; ECONNRESET unless given. */
   readonly code?: string
 }
@@ -142,11 +142,12 @@ export const onSocket = Effect.fnUntraced(function* (script: Script) {
           ...(answer.reset === "midway" ? { "content-length": String(body.length) } : {})
         })
         if (answer.drip !== undefined) {
+          const { drip } = answer
           const part = Math.ceil(body.length / 4)
-          const write = (from: number) => {
+          const write = (from: number): unknown => {
             if (from >= body.length) return response.end()
             response.write(body.slice(from, from + part))
-            return setTimeout(() => write(from + part), answer.drip)
+            return Effect.runPromise(drip).then(() => write(from + part))
           }
           return write(0)
         }

@@ -33,3 +33,8 @@ export const timed = Effect.fnUntraced(function* <A, E, R>(effect: Effect.Effect
 /** Lets time pass, with the work that becomes due done in each step. */
 export const pass = (duration: Duration.Input, step?: Duration.Input) =>
   Effect.andThen(runOut(Effect.sleep(duration), { limit: "1 day", ...(step === undefined ? {} : { step }) }), settle)
+
+/** Waits in real time until the condition holds, and goes on after five seconds if it does not. */
+export const eventually = Effect.fnUntraced(function* (condition: () => boolean) {
+  for (let tries = 0; tries < 1000 && !condition(); tries++) yield* Effect.sleep("5 millis")
+})

@@ -30,9 +30,9 @@ import { EmbeddedError } from "./EmbeddedError.ts"
 import * as Faults from "./faults/Faults.ts"
 import * as ApiReference from "./server/ApiReference.ts"
 import * as FaultMiddleware from "./server/FaultMiddleware.ts"
-import * as Handlers from "./server/Handlers.ts"
 import * as LocalOnly from "./server/LocalOnly.ts"
 import * as LookerErrors from "./server/LookerErrors.ts"
+import * as QueryHandlers from "./server/QueryHandlers.ts"
 import * as SessionHandlers from "./server/SessionHandlers.ts"
 import * as StatusPage from "./server/StatusPage.ts"
 import * as QueryStore from "./tasks/QueryStore.ts"
@@ -41,7 +41,7 @@ import * as TaskStore from "./tasks/TaskStore.ts"
 import * as Users from "./tasks/Users.ts"
 
 /**
- * What to serve, and how long things live.
+ * The data to serve, the users, and how long tokens, results and cached results live.
  *
  * @category options
  * @since 0.1.0
@@ -57,16 +57,16 @@ export interface Options {
   /** More models, each by its name with its own data. */
   readonly models?: Readonly<Record<string, DataFolder.Data>> | undefined
   /**
-   * What filters such as `7 days` take for the present. Default: the time at which a task is created.
+   * The present for filters such as `7 days`. Default: the time at which a task is created.
    */
   readonly now?: DateTime.DateTime.Input | undefined
-  /** What a login must say. Default: `"embedded"`. */
+  /** The client id of the one user. Default: `"embedded"`. */
   readonly clientId?: string | undefined
-  /** What a login must say. Default: `"embedded"`. */
+  /** The client secret of the one user. Default: `"embedded"`. */
   readonly clientSecret?: string | Redacted.Redacted | undefined
   /**
-   * Who can log in, in place of the one user that `clientId` and `clientSecret` name, who is an admin. A server tells the credentials of the
-   * first.
+   * The users who can log in, in place of the one user with `clientId` and `clientSecret`, who is an admin. {@link EmbeddedServer} has the
+   * credentials of the first.
    *
    * **Example**
    *
@@ -78,36 +78,36 @@ export interface Options {
    * ```
    */
   readonly users?: ReadonlyArray<Users.UserOptions> | undefined
-  /** How long a token works. Default: 1 hour. */
+  /** How long a token is valid. Default: 1 hour. */
   readonly tokenLife?: Duration.Input | undefined
-  /** How long the rows of a task are kept; then it is `expired` for as long. Default: 1 hour. */
+  /** How long the rows of a task are kept. Afterwards it is `expired` for as long. Default: 1 hour. */
   readonly resultLife?: Duration.Input | undefined
   /**
-   * How long the result of a query answers the next task of the same query, unless that says `cache=false`. Such a task is complete at once,
-   * whatever `taskDelay` is. 0 for no cache. Default: `resultLife`.
+   * How long the result of a query is used for the next task of the same query, unless that has `cache=false`. Such a task is complete at
+   * once, without `taskDelay`. 0 for no cache. Default: `resultLife`.
    */
   readonly cacheLife?: Duration.Input | undefined
   /**
-   * Tasks that run at the same time; the others wait as `added`, and users get their turn one after the other. A task occupies one of Node's
-   * four threads for files and DNS, so more than 3 starve them. Default: 2.
+   * Tasks that run at the same time. The others wait as `added`, and users get slots in turn. A task occupies one of Node's four threads for
+   * files and DNS, so that more than 3 leave none for those. Default: 2.
    */
   readonly concurrency?: number | undefined
-  /** Tasks of one user that run at the same time, within `concurrency`. Default: 15, which is Looker's. */
+  /** Tasks of one user that run at the same time, within `concurrency`. Default: 15, as in Looker. */
   readonly concurrencyPerUser?: number | undefined
-  /** How long a task may be `added`; then it ends with an error. Default: 10 minutes, which is Looker's. */
+  /** How long a task can be `added` before it ends with an error. Default: 10 minutes, as in Looker. */
   readonly queueTimeout?: Duration.Input | undefined
-  /** DuckDB's; what does not fit is spilled to a temporary folder. Default: `"1GB"`. */
+  /** The memory limit of DuckDB, which spills to a temporary folder beyond it. Default: `"1GB"`. */
   readonly memoryLimit?: string | undefined
-  /** The answer to a request for results that are not there yet: 202, or 204 as Looker did before 25.0.9. Default: 202. */
+  /** The status of a response for results that are not there yet: 202, or 204 as in Looker before 25.0.9. Default: 202. */
   readonly notFinished?: 202 | 204 | undefined
-  /** How long a task is `running` before its query starts, for tests of pollers, kills and timeouts. Default: no time. */
+  /** How long a task is `running` before its query starts, for tests of pollers, kills and timeouts. Default: 0. */
   readonly taskDelay?: Duration.Input | undefined
-  /** What goes wrong, and when. A test adds to it on the way with `Faults`. Default: nothing. */
+  /** The faults that the server simulates. A test adds others later with `Faults`. Default: none. */
   readonly faults?: ReadonlyArray<Faults.Rule> | undefined
 }
 
 /**
- * Where to listen: `port` 0, which is any free one, and `host` 127.0.0.1 unless told otherwise.
+ * Where to listen. `port` is any free one by default, and `host` is 127.0.0.1.
  *
  * @category options
  * @since 0.1.0
@@ -126,7 +126,7 @@ export {
 }
 
 /**
- * The credentials an embedded Looker takes unless it is given others.
+ * The credentials of an embedded Looker without the options `clientId`, `clientSecret` and `users`.
  *
  * @category constants
  * @since 0.1.0
@@ -134,7 +134,7 @@ export {
 export const credentials = { clientId: "embedded", clientSecret: Redacted.make("embedded") } as const
 
 /**
- * A base URL for {@link layer}, which looks at paths only.
+ * A base URL for {@link layer}, which ignores the host of a request.
  *
  * @category constants
  * @since 0.1.0
@@ -142,7 +142,7 @@ export const credentials = { clientId: "embedded", clientSecret: Redacted.make("
 export const inProcessBaseUrl = "http://embedded.looker"
 
 /**
- * A running server, and what a client needs to talk to it.
+ * A running server: its base URL and the credentials for a client.
  *
  * @category services
  * @since 0.1.0
@@ -152,12 +152,12 @@ export class EmbeddedServer extends Context.Service<
   { readonly baseUrl: string; readonly clientId: string; readonly clientSecret: Redacted.Redacted }
 >()("effect-looker/embedded/EmbeddedServer") {}
 
-/** The credentials to tell about: those of the first user, where there are several. */
+/** The credentials for a client: those of the first user, if there are several. */
 const credentialsOf = ({ clientId, clientSecret, users }: Options) => {
-  const told = users?.[0] ?? { clientId, clientSecret }
-  const secret = told.clientSecret ?? credentials.clientSecret
+  const user = users?.[0] ?? { clientId, clientSecret }
+  const secret = user.clientSecret ?? credentials.clientSecret
   return {
-    clientId: told.clientId ?? credentials.clientId,
+    clientId: user.clientId ?? credentials.clientId,
     clientSecret: typeof secret === "string" ? Redacted.make(secret) : secret
   }
 }
@@ -170,7 +170,7 @@ type Stores =
   | Users.Users
   | Faults.Faults
 
-/** The one user of an embedded Looker that is told of no others. */
+/** The user of an embedded Looker without the option `users`. */
 const onlyUser = (options: Options): Users.UserOptions => ({
   id: "1",
   ...credentialsOf(options),
@@ -183,19 +183,19 @@ interface Settings extends TaskStore.Options, QueryStore.Options {
   readonly tokenLife: Duration.Duration
 }
 
-/** The options that no type can check in full; {@link DuckDb} itself knows which `memoryLimit` it takes. */
+/** Checks the options beyond their types. DuckDB itself checks `memoryLimit`. */
 const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.fn.Return<Settings, EmbeddedError> {
-  const refuse = (name: string, value: unknown, needed: string) =>
+  const invalid = (name: string, value: unknown, needed: string) =>
     new EmbeddedError({ message: `${name} is ${String(value)}, and has to be ${needed}` })
   const lifeOf = (
     name: "tokenLife" | "resultLife" | "cacheLife" | "queueTimeout" | "taskDelay",
-    otherwise: Duration.Input
+    defaultLife: Duration.Input
   ) => {
-    const given = options[name] ?? otherwise
+    const given = options[name] ?? defaultLife
     return Duration.fromInput(given).pipe(
       Option.filter((life) => !Number.isNaN(given) && !Duration.isNegative(life)),
       Effect.fromOption,
-      Effect.mapError(() => refuse(name, given, 'a length of time, such as "90 seconds" or a number of milliseconds'))
+      Effect.mapError(() => invalid(name, given, 'a length of time, such as "90 seconds" or a number of milliseconds'))
     )
   }
   const { concurrency = 2, concurrencyPerUser = 15, data, model = "embedded", models, port = 0 } = options
@@ -208,19 +208,19 @@ const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.
   }
   const now = options.now === undefined ? undefined : DateTime.make(options.now)
   if (now !== undefined && Option.isNone(now)) {
-    return yield* refuse("now", options.now, 'a time, such as "2001-01-10T18:20:00Z" or a number of milliseconds')
+    return yield* invalid("now", options.now, 'a time, such as "2001-01-10T18:20:00Z" or a number of milliseconds')
   }
   const tokenLife = yield* lifeOf("tokenLife", "1 hour")
   for (const [name, value] of Object.entries({ concurrency, concurrencyPerUser })) {
     if (!Number.isInteger(value) || value < 1) {
-      return yield* refuse(name, value, "a whole number, 1 or more: no task would ever run")
+      return yield* invalid(name, value, "a whole number, 1 or more: no task would ever run")
     }
   }
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    return yield* refuse("port", port, "a whole number from 1 to 65535, or 0 for any free one")
+    return yield* invalid("port", port, "a whole number from 1 to 65535, or 0 for any free one")
   }
   if (!Duration.isFinite(tokenLife)) {
-    return yield* refuse("tokenLife", options.tokenLife, "finite: a login says how many seconds its token works")
+    return yield* invalid("tokenLife", options.tokenLife, "finite: a login says how many seconds its token works")
   }
   const resultLife = yield* lifeOf("resultLife", "1 hour")
   return {
@@ -236,7 +236,7 @@ const settingsOf = Effect.fnUntraced(function* (options: ServerOptions): Effect.
   }
 })
 
-/** The database with the data in it, and what is known about queries, tasks and tokens. */
+/** The database with the data, and the stores of queries, tasks, sessions and users. */
 const layerStores = Effect.fnUntraced(function* (
   options: ServerOptions
 ): Effect.fn.Return<Layer.Layer<Stores, EmbeddedError>, EmbeddedError> {
@@ -265,18 +265,18 @@ const layerEndpoints = (options: Options): Layer.Layer<never, never, HttpRouter.
       SessionHandlers.layerApiAuth,
       SessionHandlers.layerSession,
       SessionHandlers.layerUser,
-      Handlers.layerQuery({ notFinished: options.notFinished ?? 202 })
+      QueryHandlers.layerQuery({ notFinished: options.notFinished ?? 202 })
     ]),
     Layer.provide(SessionHandlers.layerAuthorization),
     Layer.provide(HttpServer.layerServices),
     Layer.merge(StatusPage.layer),
     Layer.merge(ApiReference.layer),
     Layer.merge(LookerErrors.layer),
-    // Last, and so around all others.
+    // The last middleware is the outermost.
     (endpoints) => Layer.provideMerge(FaultMiddleware.layer, endpoints)
   )
 
-/** The script of faults, out of the stores, for a test that adds to it. */
+/** The faults of the stores, for a test that adds others. */
 const layerFaults: Layer.Layer<Faults.Faults, never, Faults.Faults> = Layer.effect(Faults.Faults, Faults.Faults)
 
 /**
@@ -293,8 +293,8 @@ export const layerRoutes = (options: Options): Layer.Layer<Faults.Faults, Embedd
  *
  * **Details**
  *
- * A request runs in the fiber that makes it, with its clock: under a `TestClock` tokens and results expire when the test says
- * so. Queries themselves take real time. `Faults` is the script of what goes wrong, for a test that adds to it on the way.
+ * A request runs in the fiber that sends it, with its clock: under a `TestClock` tokens and results expire when the test advances it.
+ * Queries themselves take real time. A test adds faults with `Faults`.
  *
  * @category layers
  * @since 0.1.0

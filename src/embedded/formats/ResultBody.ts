@@ -1,9 +1,8 @@
 /**
- * The result of an ended task as the body Looker sends, in every format, and what is sent where there is none.
+ * The body of a result in every format, and the body of a query that failed.
  *
  * @since 0.1.0
  */
-
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
 import * as Stream from "effect/Stream"
@@ -62,8 +61,8 @@ export const contentType = (format: Format): string => types[format]
 const isJson = (format: Format): boolean => types[format] === types.json
 
 /**
- * What a body depends on besides the query: `seesSql` is the reader's permission, `isFormatted` is `apply_formatting`, which writes
- * numbers as people are shown them, and `warnings` stand in json_detail beside the rows.
+ * What a body depends on besides the result: `seesSql` is the permission of the user, `isFormatted` is `apply_formatting`, which writes
+ * numbers in their value formats, and `warnings` are part of json_detail.
  *
  * @category options
  * @since 0.1.0
@@ -81,13 +80,13 @@ export interface Complete extends ResultJson.Ended {
 }
 
 /**
- * Why a result cannot be written in a format.
+ * Why a result cannot be written in a format, if it cannot.
  *
  * @category guards
  * @since 0.1.0
  */
-export const unfit = (format: Format, result: ResultSet): Effect.Effect<string | undefined> =>
-  format === "xlsx" ? ResultXlsx.unfit(result) : Effect.undefined
+export const writeError = (format: Format, result: ResultSet): Effect.Effect<string | undefined> =>
+  format === "xlsx" ? ResultXlsx.writeError(result) : Effect.undefined
 
 type Body<A> = Stream.Stream<A, DatabaseError, DuckDb>
 
@@ -101,7 +100,7 @@ const text = (
   const table = (layout: typeof ResultText.csv) =>
     ResultText.stream(result, layout(result, options.isFormatted ? ResultText.rendered : ResultText.plain))
   switch (format) {
-    // Not documented; by its name, the same (inferred).
+    // Not documented. By its name the same as json (inferred).
     case "inline_json":
     case "json":
       return ResultJson.json(result, options.isFormatted)
@@ -135,14 +134,14 @@ export const stream = (run: ResultJson.Run, format: Format, ended: Complete, opt
 
 const asString = (pieces: Body<string>): Body<string> =>
   Stream.make('"').pipe(
-    // No piece ends within a character: all end with a row.
+    // Each piece ends with a row, so that no surrogate pair is cut.
     Stream.concat(Stream.map(pieces, (piece) => JSON.stringify(piece).slice(1, -1))),
     Stream.concat(Stream.make('"'))
   )
 
 /**
- * The same body as the JSON value that an entry of `multi_results` has as `data`: a text as a string, a workbook as a string of base64
- * (inferred: only JSON was recorded).
+ * The same body as JSON, for the `data` of an entry of `multi_results`: a text as a string, a workbook as a string of base64 (inferred: only
+ * JSON was recorded).
  *
  * @category conversions
  * @since 0.1.0
@@ -164,7 +163,7 @@ export const data = (run: ResultJson.Run, format: Format, ended: Complete, optio
  */
 export const databaseFailed = "The DuckDB database encountered an error while running this query."
 
-/** Where the error is, as DuckDB points at it: a line of the statement, and `^` below the place. */
+/** The line and column of an error, which DuckDB marks with `^` below the quoted line. */
 const location = ({ line, message }: DatabaseError): Record<string, number> => {
   if (line === undefined) return {}
   const [, shown = "", place = ""] = /^(LINE \d+: )(?!\.\.\.).*\n( *)\^/m.exec(message) ?? []
@@ -175,8 +174,8 @@ const location = ({ line, message }: DatabaseError): Record<string, number> => {
 }
 
 /**
- * `data` of a failed task in `multi_results`, and the body of one in json_detail: `errors` in json_detail, a `looker_error` row in the
- * other JSON formats, and a sentence elsewhere.
+ * The `data` of a failed task in `multi_results`, and its body in json_detail: `errors` in json_detail, a `looker_error` row in the other JSON
+ * formats, and a sentence in the formats that are not JSON.
  *
  * @category conversions
  * @since 0.1.0

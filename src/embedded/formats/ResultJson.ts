@@ -1,7 +1,7 @@
 /**
  * json, json_detail and json_bi.
  *
- * Numbers are written with all their digits (`12.50`, 38-digit integers), which JSON allows; text is quoted.
+ * Numbers have all their digits (`12.50`, 38-digit integers), which JSON allows.
  *
  * @since 0.1.0
  */
@@ -41,7 +41,7 @@ export interface Options {
 }
 
 /**
- * When a task ran, in milliseconds since 1970.
+ * When a query ran, in milliseconds since 1970.
  *
  * @category models
  * @since 0.1.0
@@ -55,7 +55,7 @@ const quoted = (text: string): string => `coalesce(CAST(to_json(${text}) AS VARC
 
 const value: Encode = (text, { type }) => (type === "number" ? `coalesce(${text}, 'null')` : quoted(text))
 
-/** `rendered` is there where it says something else than `value` (recorded). */
+/** A cell has `rendered` if it differs from `value` (recorded). */
 const cell: Encode = (text, field) => {
   const start = [literal('{"value":'), value(text, field)]
   if (field.type !== "number") return concat([...start, "'}'"])
@@ -74,7 +74,7 @@ const object = (members: Members): string =>
     "'}'"
   ])
 
-/** A measure has its values under the keys of the pivots: `row[measure][key]` (seen in clients for json_detail, inferred for json). */
+/** The values of a pivoted measure are nested under the keys of the pivots: `row[measure][key]` (seen in clients for json_detail, inferred for json). */
 const nested = (columns: ReadonlyArray<Column>, read: Encode, write: Encode, more: Members = []): RowSql =>
   rowSql(columns, read, write, (cell) => {
     const members = [...new Set(columns.map(({ field }) => field))].map((field) => {
@@ -87,7 +87,7 @@ const nested = (columns: ReadonlyArray<Column>, read: Encode, write: Encode, mor
     return object([...members, ...more])
   })
 
-/** The pivot's key is part of the name: `measure|FIELD|key` (seen in a client of json_bi). */
+/** The key of a pivot is part of the name: `measure|FIELD|key` (seen in a client of json_bi). */
 const flat = (columns: ReadonlyArray<Column>): RowSql =>
   rowSql(columns, plain, cell, (cell) =>
     object(
@@ -101,7 +101,7 @@ const flat = (columns: ReadonlyArray<Column>): RowSql =>
 const between = ",\n"
 
 /**
- * json: an array of rows. The totals are not among them (inferred). Formatted, every number is the text that people are shown (inferred).
+ * json: an array of rows, without the totals (inferred). With `isFormatted` every number is a text in its value format (inferred).
  *
  * @category conversions
  * @since 0.1.0
@@ -122,7 +122,7 @@ export const json = (
     Stream.concat(Stream.make("]"))
   )
 
-/** The keys the specification has for json_bi, where there is no other. */
+/** The keys of a field in json_bi, which are those of the specification. */
 const fieldOf = (field: Field, { seesSql }: Options): Record<string, unknown> => ({
   name: field.name,
   label: field.label,
@@ -138,7 +138,7 @@ const fieldOf = (field: Field, { seesSql }: Options): Record<string, unknown> =>
   sql: seesSql ? field.sql : null
 })
 
-/** And those that json_detail has besides. */
+/** The keys of a field in json_detail. */
 const detailField = ({ plan }: Run, field: Field, options: Options): Record<string, unknown> => {
   const sortIndex = plan.sorts.findIndex((sort) => sort.field === field.name)
   const sort = plan.sorts[sortIndex]
@@ -167,14 +167,14 @@ const appliedFilters = (run: Run, options: Options): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(run.plan.filters).map(([name, value]) => {
       const { dimensions, explore, measures, pivotFields } = run.plan
-      // A dynamic field is none of the explore's.
+      // The explore does not have the dynamic fields of the query.
       const asked = [...dimensions, ...pivotFields, ...measures]
       const field = explore.fields.get(name) ?? asked.find((field) => field.name === name)
       return [name, { field: field === undefined ? undefined : detailField(run, field, options), value }]
     })
   )
 
-/** With the keys of a recorded result (public code): `labels` would have links in it. */
+/** With the keys of a recorded result (public code). Looker's `labels` also have links. */
 const detailPivot = ({ data, isTotal, key }: Pivot): Record<string, unknown> => ({
   key,
   data,
@@ -184,7 +184,7 @@ const detailPivot = ({ data, isTotal, key }: Pivot): Record<string, unknown> => 
   metadata: Object.fromEntries(Object.entries(data).map(([name, value]) => [name, { value }]))
 })
 
-/** What json_detail says before its rows, with the keys of recorded answers. */
+/** The members of json_detail before the rows, with the keys of recorded responses. */
 const detailHead = (
   run: Run,
   { endedAt, startedAt }: Ended,
@@ -217,7 +217,7 @@ const detailHead = (
     applied_filters: appliedFilters(run, options),
     applied_filter_expression: filter_expression ?? null,
     number_format: "1,234.56",
-    // Clients take a result that has `pivots` for a pivoted one.
+    // Clients treat a result with `pivots` as pivoted.
     ...(result === undefined || result.pivotFields.length === 0
       ? {}
       : { pivots: result.pivots.map(detailPivot), columns_truncated: columnsTruncated(result) }),
@@ -229,10 +229,10 @@ const detailHead = (
   }
 }
 
-/** A string in the specification, whose words are not documented (inferred). */
+/** A string in the specification, whose values are not documented (inferred). */
 const columnsTruncated = (result: ResultSet | undefined): string => (result?.columnsTruncated === true ? "yes" : "no")
 
-/** An object with more members to come. */
+/** An object without its closing brace. */
 const opened = (object: Record<string, unknown>): string => JSON.stringify(object).slice(0, -1)
 
 const warningOf = (message: string): Record<string, unknown> => ({
@@ -251,7 +251,7 @@ const detailTail = (result: ResultSet | undefined): Record<string, unknown> => (
   has_subtotals: (result?.subtotals.length ?? 0) > 0
 })
 
-/** The subtotals by the number of fields they are grouped by (recorded). */
+/** The subtotals, keyed by the number of fields that they are grouped by (recorded). */
 const subtotalsOf = ({ columns, subtotals }: ResultSet) => {
   const depths = subtotals.map((table, index) => {
     const grouping = literal(JSON.stringify(table.fields.map((field) => field.name)))
@@ -265,7 +265,7 @@ const subtotalsOf = ({ columns, subtotals }: ResultSet) => {
 }
 
 /**
- * json_detail. `warnings` are remarks beside the rows, as Looker makes them in development mode.
+ * json_detail. `warnings` are errors that are not fatal, as Looker reports them in development mode.
  *
  * @category conversions
  * @since 0.1.0
@@ -299,7 +299,7 @@ export const jsonDetail = (
   )
 }
 
-/** Texts in the specification, whatever the type of the field; a pivot without a value is taken to be null (inferred). */
+/** The values of a pivot are texts in the specification, for any type of field. A missing value is null (inferred). */
 const texts = (data: Pivot["data"]): Record<string, string | null> =>
   Object.fromEntries(Object.entries(data).map(([name, value]) => [name, value === null ? null : String(value)]))
 
@@ -321,8 +321,7 @@ const biMetadata = (run: Run, result: ResultSet | undefined, options: Options): 
 })
 
 /**
- * json_bi. Its rows have cells, and the totals are the last of them, with no values for the dimensions (seen in a client, which has to drop
- * it).
+ * json_bi. The totals are the last row, without values for the dimensions (seen in a client, which drops it).
  *
  * @category conversions
  * @since 0.1.0

@@ -1,8 +1,8 @@
 /**
- * Tables as text: csv, txt, md and html, and what all formats share to write rows.
+ * Tables as text: csv, txt, md and html, and the SQL of rows that all formats share.
  *
- * The database writes the rows itself, page by page, so that memory stays flat. What people read as a table (these and xlsx) has a line for
- * each pivot field above the labels, and the totals as its last row (inferred from json_bi, whose last row they are).
+ * The database encodes the rows page by page, so that a result does not have to fit into memory. These formats and xlsx have a line for each
+ * pivot field above the labels, and the totals as the last row (inferred from json_bi, where they are the last row).
  *
  * @since 0.1.0
  */
@@ -19,7 +19,7 @@ import type { Field } from "../model/Model.ts"
 const cellsPerPage = 120_000
 
 /**
- * How the text of a cell is written: an SQL expression over the SQL of the text, which is NULL where there is none.
+ * Makes the SQL of an encoded cell from the SQL of its text, which is NULL for an empty cell.
  *
  * @category models
  * @since 0.1.0
@@ -27,8 +27,8 @@ const cellsPerPage = 120_000
 export type Encode = (text: string, field: Field) => string
 
 /**
- * Rows as text: what to select first, then out of that, by names that `row`, an SQL expression, uses. What is used twice is computed once
- * that way.
+ * The SQL of rows as text, in three nested selects so that nothing is computed twice: `texts` are the texts of the cells, `read` the texts as
+ * a format shows them, and `row` the row made of those.
  *
  * @category models
  * @since 0.1.0
@@ -41,16 +41,16 @@ export interface RowSql {
 
 const textOf = ({ sqlName }: Column): string => `CAST(${identifier(sqlName)} AS VARCHAR)`
 
-/** A DOUBLE may have become infinite or NaN (of either sign) on the way, for which no format has a word. */
+/** Makes NULL of a DOUBLE that is infinite or NaN (of either sign), which no format can write. */
 const finite: Encode = (text, { type }) =>
   type === "number" ? `CASE WHEN ${text} NOT IN ('nan', '-nan', 'inf', '-inf') THEN ${text} END` : text
 
 /**
- * The cells of a row, read (as they are or as they are shown) and written in the way of a format; `row` puts them together.
+ * The SQL of rows from that of their cells: `read` makes the text to show, `write` encodes it, and `row` joins the cells.
  *
  * **Details**
  *
- * The columns of a pivoted measure go through one expression as a list: a wide pivot would otherwise take DuckDB minutes to plan.
+ * The columns of a pivoted measure are one list in one expression, because DuckDB takes minutes to plan an expression for each.
  *
  * @category constructors
  * @since 0.1.0
@@ -91,7 +91,7 @@ export const rowSql = (
 }
 
 /**
- * The rows of a table, with `between` between them, in pieces that split no row.
+ * The rows of a table with `between` between them, in pieces of whole rows.
  *
  * @category conversions
  * @since 0.1.0
@@ -119,7 +119,7 @@ export const pages = (
 }
 
 /**
- * An SQL expression for a text of parts. `concat` takes any number of them, where a chain of `||` would be too deep for a wide pivot.
+ * The SQL of a text made of parts. It is one call of `concat`, because a chain of `||` would be nested too deeply for a wide pivot.
  *
  * @category conversions
  * @since 0.1.0
@@ -127,7 +127,7 @@ export const pages = (
 export const concat = (parts: ReadonlyArray<string>): string => `concat(${["''", ...parts].join(", ")})`
 
 /**
- * The format of a field's numbers, if it has one.
+ * The value format of a field.
  *
  * @category conversions
  * @since 0.1.0
@@ -136,7 +136,7 @@ export const formatOf = ({ valueFormat }: Field): ValueFormat.ValueFormat | unde
   valueFormat === undefined ? undefined : ValueFormat.parse(valueFormat)
 
 /**
- * The text of a cell as people are to see it.
+ * The text of a cell in its value format.
  *
  * @category conversions
  * @since 0.1.0
@@ -145,20 +145,20 @@ export const rendered: Encode = (text, field) =>
   field.type === "number" ? ValueFormat.toSql(text, formatOf(field)) : text
 
 /**
- * The text of a cell as it is.
+ * The text of a cell without its value format.
  *
  * @category conversions
  * @since 0.1.0
  */
 export const plain: Encode = (text) => text
 
-/** Nothing has to be escaped in the digits of a number. */
+/** Whether a cell has nothing to escape: the digits of a number. */
 const isBare = (read: Encode, { type }: Field): boolean => read === plain && type === "number"
 
 const rowTotals = "Row Totals"
 
 /**
- * The lines above a table: one for each pivot field, whose label stands above the last dimension, and one of labels.
+ * The lines above a table: one for each pivot field, with its label above the last dimension, and one with the labels of the columns.
  *
  * **Gotchas**
  *
@@ -179,7 +179,7 @@ export const headers = ({ columns, pivotFields }: ResultSet): ReadonlyArray<Read
 }
 
 /**
- * How a format writes a table.
+ * The layout of a table in a format.
  *
  * @category models
  * @since 0.1.0
@@ -193,7 +193,7 @@ export interface Layout {
 const separated = (result: ResultSet, separator: string, read: Encode): Layout => {
   const { columns } = result
   const special = new RegExp(`["\\r\\n${separator}]`)
-  // The only cell of a line is quoted where it is empty: an empty line would be no record.
+  // A line with one empty cell is quoted, because an empty line is no record.
   const isOnly = columns.length === 1
   const quoted = (text: string) =>
     special.test(text) || (isOnly && text === "") ? `"${text.replaceAll('"', '""')}"` : text
@@ -219,7 +219,7 @@ const separated = (result: ResultSet, separator: string, read: Encode): Layout =
 }
 
 /**
- * Comma separated, labels as header, every line ended; the empty text and NULL are both an empty cell.
+ * Comma separated with a header of labels. Every line ends with a line feed. NULL and the empty text are both an empty cell.
  *
  * @category conversions
  * @since 0.1.0
@@ -227,7 +227,7 @@ const separated = (result: ResultSet, separator: string, read: Encode): Layout =
 export const csv = (result: ResultSet, read: Encode): Layout => separated(result, ",", read)
 
 /**
- * Tab separated, with a header (documented). What is quoted in csv is quoted here (inferred).
+ * Tab separated with a header (documented), and quoted like csv (inferred).
  *
  * @category conversions
  * @since 0.1.0
@@ -238,8 +238,8 @@ const anyOf = (characters: ReadonlyArray<string>): string =>
   `[${characters.map((character) => character.replace(/[\\\]^-]/, "\\$&")).join("")}]`
 
 /**
- * The same replacements, in the same order, in a text and as an SQL expression. They are tried where the text matches `guard`, by default
- * any of the characters that they begin with.
+ * Replacements as a function of a text and as an SQL expression. Only a text that matches `guard` is searched, by default one with any of the
+ * characters that the replacements begin with.
  *
  * @category conversions
  * @since 0.1.0
@@ -267,7 +267,7 @@ const markdown = replaced([
 ])
 
 /**
- * A table of GitHub's markdown, which has one line of labels: a pivot's values stand before the label of the measure.
+ * A table of GitHub's markdown. It has one header line, so the values of a pivot are put before the label of the measure.
  *
  * @category conversions
  * @since 0.1.0
@@ -298,7 +298,7 @@ const markup = replaced([
   ["<", "&lt;"],
   [">", "&gt;"],
   ['"', "&quot;"],
-  // A reader would make a line feed of it.
+  // A parser would read it as a line feed.
   ["\r", "&#13;"]
 ])
 
@@ -319,7 +319,7 @@ export const html = (result: ResultSet, read: Encode): Layout => {
 }
 
 /**
- * The text of a table in pieces, the totals after its rows.
+ * A table in pieces, with the totals after its rows.
  *
  * @category conversions
  * @since 0.1.0

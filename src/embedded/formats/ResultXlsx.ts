@@ -1,5 +1,5 @@
 /**
- * A table as an Excel workbook, streamed: one sheet, numbers as numbers, text in the cells themselves.
+ * A table as an Excel workbook, in pieces: one sheet, with numbers as numbers and texts in the cells themselves.
  *
  * @since 0.1.0
  */
@@ -16,22 +16,22 @@ import { concat, type Encode, headers, pages, plain, type RowSql, rendered, repl
 const mostRows = 1_048_576
 const mostColumns = 16_384
 
-/** What a zip without ZIP64 can say of the size of a file. */
+/** The largest file of a zip without ZIP64. */
 const mostBytes = 0xffff_ffff
 
-/** Loaded with the first workbook: nobody needs the package who asks for no xlsx. */
+/** Loaded with the first workbook, because the package is optional. */
 const fflate = Effect.tryPromise({
   try: () => import("fflate"),
   catch: () => new DatabaseError({ message: "xlsx needs the package fflate: npm install fflate", line: undefined })
 })
 
 /**
- * Why a result is no workbook.
+ * Why a result cannot be written as a workbook, if it cannot.
  *
  * @category guards
  * @since 0.1.0
  */
-export const unfit = (result: ResultSet): Effect.Effect<string | undefined> => {
+export const writeError = (result: ResultSet): Effect.Effect<string | undefined> => {
   const why = tooLarge(result)
   return why === undefined
     ? Effect.match(fflate, { onSuccess: () => undefined, onFailure: ({ message }) => message })
@@ -51,14 +51,14 @@ const tooLarge = (result: ResultSet): string | undefined => {
 const letters = (index: number): string =>
   (index < 26 ? "" : letters(Math.floor(index / 26) - 1)) + String.fromCharCode(65 + (index % 26))
 
-/** What XML cannot have in it. */
+/** The characters that XML does not allow. */
 const unwritable = [...Array(32).keys(), 0xfffe, 0xffff]
   .filter((code) => code !== 9 && code !== 10)
   .map((code) => String.fromCharCode(code))
 
 const hexadecimal = (character: string): string => character.charCodeAt(0).toString(16).padStart(4, "0").toUpperCase()
 
-/** OOXML writes a character as `_x000D_`, and so a text that looks like that has to be written otherwise. */
+/** OOXML escapes a character as `_x000D_`, so a text that already has this form is escaped, too. */
 const xml = replaced(
   [
     ["_x", "_x005F_x"],
@@ -81,7 +81,7 @@ const headerRows = (result: ResultSet): string =>
     })
     .join("")
 
-/** The end of a cell, behind its reference. */
+/** The rest of a cell after its reference. */
 const ending =
   (isFormatted: boolean): Encode =>
   (text, field) => {
@@ -92,7 +92,7 @@ const ending =
     return `CASE WHEN ${text} IS NULL THEN ${literal('"/>')} ELSE ${concat(parts)} END`
   }
 
-/** `above` is how many rows the sheet has before the table's first. */
+/** `above` is the number of rows of the sheet above the table. */
 const rowsOf = (columns: ReadonlyArray<Column>, above: number, isFormatted: boolean): RowSql => {
   const { read, row, texts } = rowSql(columns, isFormatted ? rendered : plain, ending(isFormatted), (cell) =>
     concat([
@@ -163,13 +163,13 @@ const deflate = (bytes: Uint8Array, flush: number): Effect.Effect<Uint8Array<Arr
  *
  * **Details**
  *
- * `effect/encoding/Zip` would need the size of the sheet beforehand, or write ZIP64, which Excel does not read in a streamed file. The sheet
- * is compressed by Node, several times as fast as fflate, and not in the thread of the server: each piece by itself up to a flush, which
- * together are one deflate stream.
+ * `effect/encoding/Zip` needs the size of the sheet beforehand, or writes ZIP64, which Excel does not read in a streamed file. Node compresses
+ * the sheet, several times as fast as fflate and outside of the thread of the server: each piece up to a flush, and together they are one
+ * deflate stream.
  *
  * **Gotchas**
  *
- * Excel cuts texts of more than 32,767 characters, and numbers of more than 15 digits; they are here in full. Dates are texts.
+ * Excel cuts texts of more than 32,767 characters and numbers of more than 15 digits, which are written in full here. Dates are texts.
  *
  * @category conversions
  * @since 0.1.0
@@ -187,7 +187,7 @@ export const stream = (result: ResultSet, isFormatted: boolean): Stream.Stream<U
         if (error !== null) throw error
         written.push(bytes)
       })
-      // A time without a zone, or the same result would have other bytes in another place and at another time.
+      // A constant time without a zone: the same result has the same bytes at any time and in any time zone.
       const mtime = "1980-01-01T00:00:00"
       const encoder = new TextEncoder()
       const file: ZipInputFile = { filename: sheetPath, mtime, compression: 8, crc: 0, size: 0 }

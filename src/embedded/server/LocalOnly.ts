@@ -1,6 +1,6 @@
 /**
- * Who is on this machine. A page of the web can let its own name point to 127.0.0.1 and talk to what listens there, but the browser then
- * sends that name.
+ * Requests from this machine. A web page can let its own host name point to 127.0.0.1 and send requests to a server there (DNS rebinding),
+ * but the browser then sends that name as the host.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,7 @@ import type * as Layer from "effect/Layer"
 import { reply } from "./LookerErrors.ts"
 
 /**
- * Whether an address can be reached from this machine alone.
+ * Whether an address can be reached only from this machine.
  *
  * @category predicates
  * @since 0.1.0
@@ -33,7 +33,7 @@ export const isOwnName = (host: string): boolean => {
 }
 
 /**
- * Refuses requests under any name but this machine's own.
+ * Refuses requests whose host is not a name of this machine.
  *
  * @category layers
  * @since 0.1.0
@@ -44,8 +44,8 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter> = HttpRoute
       const { headers } = yield* HttpServerRequest.HttpServerRequest
       if (isOwnName(headers.host ?? "")) return yield* httpEffect
       const message =
-        "This embedded Looker listens on its own machine only, and answers to 127.0.0.1 and localhost only. " +
-        "Give it a host to listen on to open it to others."
+        "This embedded Looker accepts requests from its own machine only, to 127.0.0.1 or localhost. " +
+        "Set the option host to open it to others."
       return reply(403, message)
     }),
   { global: true }

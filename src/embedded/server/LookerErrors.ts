@@ -1,5 +1,5 @@
 /**
- * Every failure as Looker words it: JSON with a `message`, whatever went wrong and wherever.
+ * Every failure as a response like Looker's: JSON with a `message`.
  *
  * @since 0.1.0
  */
@@ -27,7 +27,7 @@ import * as DuckDb from "../database/DuckDb.ts"
 export const maxBodySize = ByteSize.megabytes(10)
 
 /**
- * An error as Looker words it.
+ * An error response.
  *
  * @category constructors
  * @since 0.1.0
@@ -36,7 +36,7 @@ export const reply = (status: number, message: string, rest: object = {}) =>
   HttpServerResponse.jsonUnsafe({ message, ...rest, documentation_url: documentationUrl }, { status })
 
 /**
- * What results are that are not there yet: 202, or 204 as Looker answered before 25.0.9.
+ * The response for results that are not there yet: 202, or 204 as in Looker before 25.0.9.
  *
  * @category constructors
  * @since 0.1.0
@@ -51,7 +51,7 @@ const prefix = "/api/4.0"
 const pathOf = (request: HttpServerRequest.HttpServerRequest): string =>
   request.originalUrl.replace(/^https?:\/\/[^/]*/i, "").replace(/[?#].*$/, "")
 
-/** A path that no endpoint has; two mistakes in a base URL are so common that the answer names them. */
+/** The 404 of an unknown path. Two mistakes in a base URL are so common that the message names them. */
 const unknownPath = (request: HttpServerRequest.HttpServerRequest) => {
   const path = pathOf(request)
   const hint = path.startsWith("//")
@@ -72,7 +72,7 @@ const partNames: Record<string, string> = {
 }
 
 const kinds: Readonly<Record<string, string>> = {
-  // The contract has no other lists in what a caller writes.
+  // The requests of the contract have no other lists.
   array: "a list of texts",
   string: "a text",
   number: "a number",
@@ -80,27 +80,27 @@ const kinds: Readonly<Record<string, string>> = {
   object: "an object"
 }
 
-/** Null is for a key that may be left out as well, and these three are how Effect writes what JSON has no number for. */
-const unsaid: ReadonlySet<string> = new Set(["null", '"Infinity"', '"-Infinity"', '"NaN"'])
+/** Not named in a message: null stands for a key that can also be left out, and JSON has no number for the other three. */
+const omitted: ReadonlySet<string> = new Set(["null", '"Infinity"', '"-Infinity"', '"NaN"'])
 
-/** What Effect says of a schema, for somebody who has never seen one. */
-const worded = (field: string, message: string): string => {
+/** Rewords the message of a schema for readers who do not know Effect. */
+const reworded = (field: string, message: string): string => {
   if (message === "Missing key") return `${field} is missing`
   const expected = /^Expected (.*)$/s.exec(message)?.[1]
   if (expected === undefined) return field === "" ? message : `${field}: ${message}`
-  const allowed = expected.split(" | ").filter((kind) => !unsaid.has(kind))
-  const said = allowed.map((kind) => kinds[kind] ?? kind)
-  const last = said.slice(-2).join(" or ")
-  return `${field || "it"} has to be ${[...said.slice(0, -2), last].join(", ")}`
+  const allowed = expected.split(" | ").filter((kind) => !omitted.has(kind))
+  const words = allowed.map((kind) => kinds[kind] ?? kind)
+  const last = words.slice(-2).join(" or ")
+  return `${field || "it"} has to be ${[...words.slice(0, -2), last].join(", ")}`
 }
 
 const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** A request that does not fit its schema: 422 for a field of a body on the endpoints that have a 422, 400 for the rest. */
+/** A request that does not match its schema: 422 for a field of the body if the endpoint has a 422, otherwise 400. */
 const undecodable = (request: HttpServerRequest.HttpServerRequest, error: HttpApiError.HttpApiSchemaError) => {
   const errors = issuesOf(error.cause.issue).issues.map(({ message, path }) => {
     const field = (path ?? []).map((key) => String(typeof key === "object" ? key.key : key)).join(".")
-    return { field, code: "invalid", message: worded(field, message), documentation_url: documentationUrl }
+    return { field, code: "invalid", message: reworded(field, message), documentation_url: documentationUrl }
   })
   const text = errors.map(({ message }) => message).join("; ")
   const isField = error.kind === "Payload" && errors.every(({ field }) => field !== "")
@@ -126,12 +126,11 @@ const fromCause = (request: HttpServerRequest.HttpServerRequest, cause: Cause.Ca
   return undefined
 }
 
-/** Less than this of a body that nobody reads is read by Node's server itself. */
+/** Node's server itself discards a body of less than this. */
 const smallBody = 256 * 1024
 
 /**
- * Lets a large body come in that nobody wants. A client that still sends does not look for an answer, and is soon cut off: on a busy
- * machine it would see a broken connection instead.
+ * Reads and discards a large body. A client that is still sending does not read the response, and could see a broken connection instead.
  */
 const discardBody = ({ headers, source }: HttpServerRequest.HttpServerRequest): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
@@ -144,8 +143,7 @@ const discardBody = ({ headers, source }: HttpServerRequest.HttpServerRequest): 
   }).pipe(Effect.timeoutOption("30 seconds"), Effect.asVoid)
 
 /**
- * Turns every answer that is not Looker's into one: requests that cannot be decoded, unknown paths, bodies that are too large,
- * and defects.
+ * Responds like Looker to requests that cannot be decoded, unknown paths, bodies that are too large, and defects.
  *
  * @category layers
  * @since 0.1.0

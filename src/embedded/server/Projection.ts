@@ -1,5 +1,5 @@
 /**
- * What `fields=` leaves of an answer.
+ * The projection of a response by the query parameter `fields`.
  *
  * @since 0.1.0
  */
@@ -8,7 +8,7 @@ import * as Predicate from "effect/Predicate"
 
 interface Selection extends Map<string, Selection | undefined> {}
 
-/** `id,query(id,model)`: names with commas between them, and in brackets what is left of the object under a name. */
+/** Reads `id,query(id,model)`: names, each with the names of an inner object in brackets. */
 const parse = (text: string): Selection => {
   const root: Selection = new Map()
   const open: Array<Selection> = []
@@ -40,15 +40,15 @@ const select = (value: object, selection: Selection): object =>
       })
   )
 
-/** An empty `fields`, and the `null` of the TypeScript SDK, leave everything. */
+/** An empty `fields`, and the `null` that the TypeScript SDK sends, keep all keys. */
 const projected = (value: object, fields: string | undefined): object =>
   fields === undefined || fields.trim() === "" || fields === "null" ? value : select(value, parse(fields))
 
 /**
- * An answer of which `fields=id,query(id,model)` leaves those keys.
+ * A response with only the keys that `fields` names, such as `id,query(id,model)`.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const answer = (value: object, fields: string | undefined): HttpServerResponse.HttpServerResponse =>
+export const projectedResponse = (value: object, fields: string | undefined): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.jsonUnsafe(projected(value, fields))

@@ -1,5 +1,5 @@
 /**
- * Logins and users of the contract, answered.
+ * The handlers of logins, sessions and users.
  *
  * @since 0.1.0
  */
@@ -16,7 +16,7 @@ import { EmbeddedApi } from "../EmbeddedApi.ts"
 import { invalid } from "../refusal/Validation.ts"
 import { Sessions } from "../tasks/Sessions.ts"
 import { type User, Users } from "../tasks/Users.ts"
-import { answer } from "./Projection.ts"
+import { projectedResponse } from "./Projection.ts"
 
 /**
  * @category layers
@@ -79,7 +79,7 @@ export const layerApiAuth: Layer.Layer<
   })
 )
 
-/** An embedded Looker has one copy of its models, which both workspaces show. */
+/** Both workspaces have the same models. */
 const workspaces: ReadonlySet<string> = new Set(["production", "dev"])
 
 /**
@@ -152,7 +152,7 @@ export const layerUser: Layer.Layer<
     return handlers.handle("me", ({ query }) =>
       Effect.gen(function* () {
         const { userId } = yield* CurrentSession
-        return answer(bodyOf(yield* users.get(userId)), query.fields)
+        return projectedResponse(bodyOf(yield* users.get(userId)), query.fields)
       })
     )
   })

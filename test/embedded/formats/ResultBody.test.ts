@@ -640,11 +640,11 @@ layer(database)("a result", (it) => {
   it.effect("is refused as xlsx where Excel could not open it", () =>
     Effect.gen(function* () {
       const columns = [text]
-      assert.isUndefined(yield* ResultBody.unfit("xlsx", result(columns, 1_048_575)))
-      assert.include(yield* ResultBody.unfit("xlsx", result(columns, 1_048_576)), "1048577 rows")
-      assert.isUndefined(yield* ResultBody.unfit("csv", result(columns, 1_048_576)))
+      assert.isUndefined(yield* ResultBody.writeError("xlsx", result(columns, 1_048_575)))
+      assert.include(yield* ResultBody.writeError("xlsx", result(columns, 1_048_576)), "1048577 rows")
+      assert.isUndefined(yield* ResultBody.writeError("csv", result(columns, 1_048_576)))
       const wide = [...Array(16_385).keys()].map(() => text)
-      assert.include(yield* ResultBody.unfit("xlsx", result(wide, 1)), "16385 columns")
+      assert.include(yield* ResultBody.writeError("xlsx", result(wide, 1)), "16385 columns")
     })
   )
 })

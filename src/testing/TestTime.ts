@@ -34,10 +34,18 @@ const twoTurns = Effect.andThen(Effect.yieldNow, Effect.yieldNow)
  * **Example**
  *
  * ```ts
- * it.effect("reports", () =>
+ * const looker = Looker.layer({ baseUrl: EmbeddedLooker.inProcessBaseUrl, ...EmbeddedLooker.credentials }).pipe(
+ *   Layer.provide(EmbeddedLooker.layer({ data: "./data", taskDelay: "10 minutes" }))
+ * )
+ *
+ * it.effect("counts the orders", () =>
  *   Effect.gen(function* () {
- *     assert.strictEqual(yield* TestTime.run(report), "5 rows")
- *   }).pipe(Effect.provide(embeddedLooker))
+ *     const runner = yield* QueryRunner.QueryRunner
+ *     const { rows } = yield* TestTime.run(
+ *       runner.run({ model: "embedded", view: "orders", fields: ["orders.count"] })
+ *     )
+ *     assert.deepStrictEqual(rows, [{ "orders.count": 4 }])
+ *   }).pipe(Effect.provide(looker))
  * )
  * ```
  *

@@ -60,7 +60,7 @@ export interface OnRequest extends OnTask {
  * **Example**
  *
  * ```ts
- * const faults: ReadonlyArray<Rule> = [
+ * const faults: ReadonlyArray<Faults.Rule> = [
  *   { on: { endpoint: "create_query_task", nth: 1 }, fault: Fault.tooManyRequests({ retryAfter: "3 seconds" }) },
  *   { on: { query: { view: "orders" }, times: 2 }, fault: Fault.error("out of disk", { line: 3 }) }
  * ]

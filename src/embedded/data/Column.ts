@@ -6,7 +6,10 @@
 import * as Effect from "effect/Effect"
 import type { DatabaseError, DuckDb } from "../database/DuckDb.ts"
 
-/** `dateFormat` is of dates that are loaded as text: how DuckDB would read them, empty where it would cast them. */
+/**
+ * A column with its DuckDB type. Dates are loaded as text first: `dateFormat` is the format that DuckDB found for them, or empty if it
+ * would cast them.
+ */
 export interface Column {
   readonly name: string
   readonly type: string
@@ -16,11 +19,12 @@ export interface Column {
 export const isDate = (type: string): boolean => /^(DATE|TIMESTAMP)/.test(type)
 
 /**
- * The whole file is the sample: a late value decides the type of its column instead of breaking the load. A folder named
- * `year=2020` is a folder, not a column.
+ * Options of DuckDB's readers. The sample is the whole file, so that a value near its end decides the type of the column instead of
+ * breaking the load. A folder named `year=2020` in the path makes no column.
  */
 export const sniffing = "sample_size = -1, hive_partitioning = false"
 
+/** The columns of whatever can stand after FROM. */
 export const describe = Effect.fnUntraced(function* (
   database: DuckDb["Service"],
   source: string

@@ -18,7 +18,7 @@ const csvSource = (path: string, types: ReadonlyArray<Column>): string => {
     ({ dateFormat, name, type }) => `${literal(name)}: ${literal(dateFormat === undefined ? type : "VARCHAR")}`
   )
   const given = pairs.length > 0 ? `, types = {${pairs.join(", ")}}` : ""
-  // Without `skip = 0` DuckDB takes lines of another length at the beginning for remarks and leaves them out.
+  // Without `skip = 0` DuckDB takes shorter or longer lines at the beginning for comments and leaves them out.
   return `read_csv(${file(path)}, header = true, skip = 0, ${sniffing}${given})`
 }
 
@@ -46,7 +46,7 @@ const firstLine = Effect.fnUntraced(function* (path: string) {
 
 const separator = /[,;|\t]/
 
-/** What DuckDB says when it is told the separator instead of looking for one: the first line that does not have all columns. */
+/** Names the first line that has too few or too many columns. DuckDB only reports it when the separator is given. */
 const unevenLines = Effect.fnUntraced(function* (database: Database, path: string, header: string) {
   if (header === "") {
     return yield* Effect.fail({ message: "its first line is empty, and has to have the names of the columns" })
@@ -65,6 +65,7 @@ const unevenLines = Effect.fnUntraced(function* (database: Database, path: strin
   return yield* Effect.fail({ message: `its lines do not have the same number of columns${where}` })
 })
 
+/** Fails with the reason why DuckDB could not find the columns of a file. */
 const csvFailure = Effect.fnUntraced(function* (database: Database, path: string, { message }: DatabaseError) {
   const line = /CSV Error on Line: (\d+)/.exec(message)?.[1]
   if (line !== undefined && message.includes("not utf-8")) {
@@ -77,8 +78,8 @@ const csvFailure = Effect.fnUntraced(function* (database: Database, path: string
 })
 
 /**
- * DuckDB takes `12.50` for a DOUBLE, and sums of DOUBLEs are inexact and change from run to run. A column whose values are all
- * plain decimals is read as a DECIMAL that holds every one of them exactly.
+ * Finds DECIMAL types for columns of plain decimals, with room for all digits. DuckDB takes `12.50` for a DOUBLE, and sums of DOUBLEs are
+ * inexact and change from run to run.
  */
 const exactDecimals = Effect.fnUntraced(function* (database: Database, path: string, columns: ReadonlyArray<Column>) {
   const doubles = columns.filter(({ type }) => type === "DOUBLE")
@@ -106,13 +107,13 @@ const exactDecimals = Effect.fnUntraced(function* (database: Database, path: str
   return columns.map((column) => ({ ...column, type: types.get(column.name) ?? column.type }))
 })
 
-/** What to read, and its columns: each look at a CSV takes as long as reading all of it. */
+/** What to read, and its columns. Every statement about a CSV reads the whole file, so there are as few as possible. */
 export const read = Effect.fnUntraced(function* (database: Database, path: string) {
   const sniffed = yield* Effect.catch(describeCsv(database, path), (error) => csvFailure(database, path, error))
   const [first] = sniffed
   if (sniffed.length === 1 && first !== undefined) {
     const header = yield* firstLine(path)
-    // What DuckDB makes of lines that agree on no separator: one column, named by the line as it stands.
+    // DuckDB makes one column, named after the whole first line, if the lines do not agree on a separator.
     const isLine = header === first.name.trim() && separator.test(header)
     if (header === "" || isLine) return yield* unevenLines(database, path, header)
   }

@@ -1,23 +1,23 @@
 /**
  * Files as a model: every CSV, JSON or Parquet file becomes a table and an explore, every column a dimension.
  *
- * Everything is loaded into tables, Parquet too, and then the database is locked: no statement can read or write a file after
- * that, and the rows are those the files had at the start.
+ * Everything is loaded into tables, Parquet too, and then the database is locked. After that no statement can read or write a file,
+ * and the rows are those that the files had at the start.
  *
  * **Gotchas**
  *
- * A link in the folder is followed, wherever it leads: whoever fills the folder says what is in it, and no query can add one.
+ * A link in the folder is followed, wherever it leads. No query can add one.
  *
- * A column keeps its name. The measure that would have the same one has `_measure` behind it: in a file with a column `count`, the rows
- * are counted by `count_measure`.
+ * A column keeps its name, and a measure that would have the same name ends with `_measure`: in a file with a column `count`,
+ * `count_measure` counts the rows.
  *
- * Numbers keep all their digits, except in JSON: there a column with a fraction, or with an integer beyond 64 bits, is of DOUBLEs,
- * with some 16 digits and sums that are not exact, as most readers of JSON take them. Text, CSV and Parquet keep the rest. Two JSON
- * keys that differ only in case are two columns, the second with a number (`a`, `a_1`); inside of an object they are refused.
+ * CSV and Parquet keep all digits of a number. In JSON a column with a fraction, or with an integer beyond 64 bits, becomes a column of
+ * DOUBLEs, with about 16 digits and inexact sums, as in most readers of JSON. Two JSON keys that differ only in case become two columns,
+ * the second with a number (`a`, `a_1`); inside an object such keys are an error.
  *
- * Dates have the year first (`2024-02-01`). In a CSV `13/02/2024`, `13.02.2024` and `02-13-2024` are dates too where a value of their
- * column tells the day from the month; a column with `01/02/2024` and `03/04/2024` only is text, since nobody can know. A time without
- * a zone is one in UTC.
+ * Dates have the year first (`2024-02-01`). In a CSV `13/02/2024`, `13.02.2024` and `02-13-2024` are dates too if some value of the
+ * column shows which part is the day. A column with `01/02/2024` and `03/04/2024` alone stays text, because both orders are possible. A
+ * time without a zone is in UTC.
  *
  * @since 0.1.0
  */

@@ -8,7 +8,7 @@ import type { DuckDb } from "../database/DuckDb.ts"
 import { identifier, literal } from "../database/Sql.ts"
 import type { Column } from "./Column.ts"
 
-/** The same day with its parts in another order: `01/02/24` may be of three. */
+/** The format with day, month and year in other orders: `01/02/24` can be read in three. */
 const otherOrders = (format: string): ReadonlyArray<string> => {
   const orders = format.includes("%Y") ? ["%d%m%Y", "%m%d%Y"] : ["%d%m%y", "%m%d%y", "%y%m%d"]
   return orders
@@ -21,8 +21,8 @@ const otherOrders = (format: string): ReadonlyArray<string> => {
 }
 
 /**
- * DuckDB takes the first order of day and month that fits, one for all columns of a file, and `13/02/24` for a day of the year 13. So the
- * dates of a CSV are loaded as text, and a column of the table becomes dates when there is only one way to read all of its values.
+ * Turns columns of text into dates and times where all values of a column can be read in one way only. DuckDB itself uses the first order
+ * of day and month that fits, the same for all columns of a file, and reads `13/02/24` as a day of the year 13.
  */
 export const readDates = Effect.fnUntraced(function* (
   database: DuckDb["Service"],
@@ -31,7 +31,7 @@ export const readDates = Effect.fnUntraced(function* (
 ) {
   if (dates.length === 0) return
   const reads = (value: string, format: string) =>
-    // `%Y` takes 24 for the year 24.
+    // `%Y` reads 24 as the year 24.
     `count(*) FILTER (try_strptime(${value}, ${literal(format)}) >= TIMESTAMP '0100-01-01')`
   const measured = dates.map(({ dateFormat, name, type }) => {
     const value = identifier(name)

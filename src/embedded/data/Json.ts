@@ -10,7 +10,7 @@ import { type Column, describe, isDate, sniffing } from "./Column.ts"
 
 type Database = DuckDb["Service"]
 
-/** Without it, DuckDB reads `01-02-2024` as the first of February. With it, times are text. */
+/** Without these options DuckDB reads `01-02-2024` as the first of February. With them, times are text. */
 const isoDates = "dateformat = 'iso', timestampformat = 'iso'"
 
 const jsonSource = Effect.fnUntraced(function* (database: Database, path: string, options: string) {

@@ -20,7 +20,7 @@ export type Data = string | ReadonlyArray<string> | Readonly<Record<string, stri
 /** The files that can be read, by the end of their names. */
 const extensions = [".csv", ".json", ".ndjson", ".jsonl", ".parquet"]
 
-/** Lower-case letters, digits and underscores, as LookML wants names. */
+/** Lower-case letters, digits and underscores, as in LookML. */
 export const toName = (text: string): string => {
   const name = text.toLowerCase().replaceAll(/[^a-z0-9_]+/g, "_")
   return /^[a-z_]/.test(name) ? name : `_${name}`
@@ -50,7 +50,7 @@ const filesIn = Effect.fnUntraced(function* (
   const entries = (yield* Effect.mapError(fs.readDirectory(path), unreadable(path)))
     .map((name) => join(path, name))
     .sort()
-  // A link that leads nowhere counts as a file, so that the error of reading it names it.
+  // A broken link counts as a file: the error of reading it has its path.
   const isFolder = (entry: string) =>
     fs.stat(entry).pipe(
       Effect.map(({ type }) => type === "Directory"),
@@ -66,7 +66,7 @@ const filesIn = Effect.fnUntraced(function* (
 
 const isList = (data: Data): data is string | ReadonlyArray<string> => typeof data === "string" || Array.isArray(data)
 
-/** The files to load. No two of them are checked for the same name. */
+/** The files to load. Two of them can have the same name. */
 export const sourcesOf = Effect.fnUntraced(function* (
   data: Data
 ): Effect.fn.Return<ReadonlyArray<Source>, EmbeddedError, FileSystem.FileSystem | Path.Path> {

@@ -37,12 +37,12 @@ const read = (database: Database, { extension, path }: Source) => {
 const normalised = ({ dateFormat, name, type }: Column): string => {
   const column = identifier(name)
   if (dateFormat !== undefined) return `CAST(${column} AS VARCHAR)`
-  // Expressions work with them, and the sum of two of these would be one of these.
+  // The sum of two small integers in an expression would be a small integer again, and overflow.
   if (/^U?((TINY|SMALL)INT|INTEGER)$/.test(type)) return `CAST(${column} AS BIGINT)`
   if (/^(U?(BIG|HUGE)INT$|DECIMAL|BOOLEAN$|VARCHAR$)/.test(type)) return column
-  // There is an infinite date too, which belongs to no month.
+  // DuckDB has infinite dates too, which are in no month.
   if (/^(DOUBLE|DATE|TIMESTAMP)$/.test(type)) return `CASE WHEN isfinite(${column}) THEN ${column} END`
-  // Through text: 0.1 as a FLOAT is 0.10000000149 as a DOUBLE.
+  // Cast to text first: 0.1 as a FLOAT is 0.10000000149 as a DOUBLE.
   if (type === "FLOAT") return `CASE WHEN isfinite(${column}) THEN CAST(CAST(${column} AS VARCHAR) AS DOUBLE) END`
   if (type === "TIMESTAMP WITH TIME ZONE") return `timezone('UTC', ${column})`
   if (type.startsWith("TIMESTAMP")) return `CAST(${column} AS TIMESTAMP)`

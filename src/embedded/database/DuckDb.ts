@@ -1,5 +1,5 @@
 /**
- * The database: one DuckDB in memory, whose statements fail loudly, can be interrupted, and never outlive the scope.
+ * The database: one DuckDB in memory. Its statements never lose an error, can be interrupted, and end with the scope.
  *
  * @since 0.1.0
  */
@@ -23,7 +23,7 @@ export interface Options {
 }
 
 /**
- * What DuckDB said; `line` (1-based) is where in the statement, when it knows.
+ * An error of DuckDB. `line` is the line of the statement, counted from 1, if DuckDB reports one.
  *
  * @category errors
  * @since 0.1.0
@@ -34,7 +34,7 @@ export class DatabaseError extends Data.TaggedError("DatabaseError")<{
 }> {}
 
 /**
- * The error of a statement that is not for the reader: without its lines, which DuckDB quotes at the end, and without the place.
+ * The error without the line and without the part of the statement that DuckDB quotes, for statements that users do not see.
  *
  * @category errors
  * @since 0.1.0
@@ -43,7 +43,7 @@ export const withoutStatement = ({ message }: DatabaseError): DatabaseError =>
   new DatabaseError({ message: message.replace(/\s*^LINE \d+: [\s\S]*/m, ""), line: undefined })
 
 /**
- * Why a statement fails that comes, or still runs, when the scope of the database closes.
+ * The error of a statement that starts, or still runs, when the scope of the database closes.
  *
  * @category errors
  * @since 0.1.0
@@ -58,12 +58,12 @@ export type Rows = ReadonlyArray<ReadonlyArray<DuckDBValue>>
 
 /**
  * `run` executes one statement on a connection of its own and gives all its rows. Interrupting it interrupts the statement and
- * waits until DuckDB has let go of it.
+ * waits until DuckDB has ended it.
  *
  * **Gotchas**
  *
- * There is no stream on purpose: DuckDB's streams end an error, and an interrupt, like the end of the rows. Queries of users
- * are materialised as tables and read in pages.
+ * There is no stream, because a DuckDB stream ends in the same way after an error, after an interrupt and after the last row. Queries of
+ * users are written to tables, which are read in pages.
  *
  * @category services
  * @since 0.1.0
@@ -74,8 +74,8 @@ export class DuckDb extends Context.Service<
 >()("effect-looker/embedded/DuckDb") {}
 
 /**
- * An interrupt is lost while the statement still waits for a thread, so it is repeated this often, in milliseconds. Real time:
- * a `TestClock` must not keep a statement running.
+ * How often an interrupt is repeated, in milliseconds: DuckDB ignores it while the statement waits for a thread. The time is real, so that
+ * a `TestClock` cannot keep a statement running.
  */
 const interruptEvery = 5
 
@@ -132,7 +132,7 @@ export const make = (options: Options): Effect.Effect<DuckDb["Service"], Embedde
       (instance) => Effect.sync(() => instance.closeSync())
     )
 
-    // Closing during a statement would leave its promise pending for ever: whatever still runs is interrupted and awaited first.
+    // Closing during a statement would leave its promise pending forever, so running statements are interrupted and awaited first.
     const running = new Map<DuckDBConnection, Promise<void>>()
     let isClosing = false
     yield* Effect.addFinalizer(() =>
@@ -168,7 +168,7 @@ export const make = (options: Options): Effect.Effect<DuckDb["Service"], Embedde
   })
 
 /**
- * Takes all access to files away from the database, for good, and makes the schema that results are kept in.
+ * Creates the schema for results and then disables all access to files, which no statement can enable again.
  *
  * @category combinators
  * @since 0.1.0

@@ -1,11 +1,11 @@
 /**
- * How values and names get into a SQL text: always through here, so that no input can end a literal or an identifier.
+ * SQL literals and identifiers. All values and names in statements are made here, so that no input can end a literal or an identifier.
  *
  * @since 0.1.0
  */
 
 /**
- * A string literal. DuckDB's parser ends at a NUL, wherever it is, and so that is written as a call.
+ * A string literal. A NUL is written as a call, because DuckDB's parser ends there.
  *
  * @category constructors
  * @since 0.1.0
@@ -16,7 +16,7 @@ export const literal = (text: string): string => {
 }
 
 /**
- * A file as DuckDB's readers take it, for which `*`, `?` and `[` in a path would stand for other files.
+ * The path of one file, as a literal for DuckDB's readers: there `*`, `?` and `[` are wildcards unless they are escaped.
  *
  * @category constructors
  * @since 0.1.0

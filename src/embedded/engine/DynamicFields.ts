@@ -1,5 +1,5 @@
 /**
- * `dynamic_fields`: the measures and dimensions that a query brings itself, as fields like those of the model.
+ * `dynamic_fields`: the dimensions and measures that a query defines itself, compiled to fields like those of the model.
  *
  * Table calculations, which Looker computes after the database, are refused by name; one that is disabled changes nothing.
  *
@@ -23,7 +23,7 @@ const decodeField = Schema.decodeUnknownOption(DynamicField)
 
 const knownKeys = Object.keys(DynamicField.fields)
 
-/** Each field is SQL that DuckDB has to parse. A query from Looker's pages has far fewer. */
+/** DuckDB has to parse the SQL of every field. Queries from Looker's pages have far fewer. */
 const mostFields = 100
 
 /** The entries of `dynamic_fields`, none of them checked yet. */

@@ -1,5 +1,5 @@
 /**
- * Fields as SQL expressions: what a dimension shows in a time zone, and what a measure adds up.
+ * Fields as SQL expressions: the value of a dimension in a time zone, filters on it, and the aggregate of a measure.
  *
  * @since 0.1.0
  */
@@ -10,14 +10,12 @@ import * as FilterExpression from "../language/FilterExpression.ts"
 import * as LookerExpression from "../language/LookerExpression.ts"
 import type { Dimension, Explore, FieldType, Measure, Timeframe } from "../model/Model.ts"
 
-/**
- * A column of times is in UTC, and is read on the wall clock of the query's time zone. Dates have no zone.
- */
+/** The column as local time in the query's time zone. Times are stored in UTC, and dates have no zone. */
 const local = ({ column, columnType }: Dimension, timezone: string): string =>
   columnType === "time" && timezone !== "UTC" ? `timezone(${literal(timezone)}, timezone('UTC', ${column}))` : column
 
 /**
- * A DATE, or a TIMESTAMP on the wall clock, as a timeframe writes it.
+ * The text of a timeframe, from a DATE or a local TIMESTAMP.
  *
  * @category conversions
  * @since 0.1.0
@@ -40,7 +38,7 @@ export const timeframeSql = (timeframe: Timeframe, value: string): string => {
 }
 
 /**
- * The first day of what a timeframe has written, as a DATE.
+ * The first day of a period, as a DATE, from the text that its timeframe has in a result.
  *
  * @category conversions
  * @since 0.1.0
@@ -59,7 +57,7 @@ export const periodStartSql = (timeframe: Timeframe, text: string): string => {
 }
 
 /**
- * The value of a dimension as it is shown: text for all types but `number`.
+ * The value of a dimension in a result: text for all types but `number`.
  *
  * @category conversions
  * @since 0.1.0
@@ -71,7 +69,7 @@ export const dimensionSql = (dimension: Dimension, timezone: string): string => 
 }
 
 /**
- * The value of a dimension as an expression works with it: the first day of its week, month or quarter, where it shows one.
+ * The value of a dimension in an expression: the first day, if the dimension is a week, month or quarter.
  *
  * @category conversions
  * @since 0.1.0
@@ -133,14 +131,15 @@ export const expressionSql = (
   )
 
 /**
- * The aggregate of a measure of an explore, whose joins may repeat the rows of the measure's view. The explores of files have no joins.
+ * The aggregate of a measure. The joins of the explore decide whether rows of the measure's view can occur more than once; an explore of
+ * files has no joins.
  *
  * @category conversions
  * @since 0.1.0
  */
 export const measureSql = ({ aggregate, column, conditions, isDouble }: Measure, _explore: Explore): string => {
   const where = conditions.length > 0 ? ` FILTER (WHERE ${conditions.map((sql) => `(${sql})`).join(" AND ")})` : ""
-  // DOUBLEs are added in order, or the last digits of a sum would change from run to run.
+  // DOUBLEs are added in a fixed order: otherwise the last digits of a sum change from run to run.
   const ordered = isDouble ? `${column} ORDER BY ${column}` : column
   switch (aggregate) {
     case "count":
@@ -152,7 +151,7 @@ export const measureSql = ({ aggregate, column, conditions, isDouble }: Measure,
     case "average":
       return `avg(${ordered})${where}`
     case "median": {
-      // DuckDB's median of decimals has no more digits than they have: of 1.01 and 1.02 it makes 1.01.
+      // DuckDB's median of decimals is rounded to the digits of the column: the median of 1.01 and 1.02 would be 1.01.
       const middle = (order: string) => `quantile_disc(${column}, 0.5 ORDER BY ${column} ${order})${where}`
       return `list_avg([${middle("ASC")}, ${middle("DESC")}])`
     }

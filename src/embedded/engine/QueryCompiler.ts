@@ -1,5 +1,5 @@
 /**
- * A Looker query as SQL. What the embedded Looker cannot do is refused by name, never ignored.
+ * Compiles queries. What the embedded Looker does not support is refused by name, never ignored.
  *
  * @since 0.1.0
  */
@@ -20,7 +20,7 @@ import type { Clauses, Plan } from "./QueryPlan.ts"
 import * as QuerySql from "./QuerySql.ts"
 
 /**
- * When a query is read, in milliseconds since 1970, and the limit that a task has instead of the query's own.
+ * The present, in milliseconds since 1970, for relative dates, and the limit of a task, which replaces the limit of the query.
  *
  * @category models
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * Plans become tables: every statement is a `CREATE TABLE AS`, so that it fails loudly and can be interrupted.
+ * Runs plans. Every statement is a `CREATE TABLE AS`, whose errors are never lost and which can be interrupted.
  *
  * @since 0.1.0
  */
@@ -15,10 +15,10 @@ type Database = DuckDb["Service"]
 
 const table = (id: string, part: string): string => `results.${identifier(part === "" ? id : `${id} ${part}`)}`
 
-/** What is of use only until the rows are there. */
+/** Tables that are needed only until the rows are there. */
 const intermediate = ["cells", "pivots", "frame", "fill rows", "fill pivots"]
 
-/** Many more, and a single row takes more memory than there is. */
+/** With many more columns, a single row takes more memory than DuckDB has. */
 const mostColumns = 5000
 
 const subtotalName = (index: number): string => `subtotal ${index}`
@@ -40,7 +40,7 @@ export const clear = (database: Database, plan: Plan, id: string): Effect.Effect
   )
 }
 
-/** The first line is ours: a line that DuckDB names is one further down than in the statement that is shown. */
+/** The lines of an error as in the statement that users see, which does not have the line with `CREATE TABLE`. */
 const inShownLine = (error: DatabaseError): DatabaseError => {
   if (error.line === undefined || error.line < 2) return withoutStatement(error)
   const line = error.line - 1
@@ -56,7 +56,7 @@ const inShownLine = (error: DatabaseError): DatabaseError => {
 
 const rowTotal: Pivot = { key: "$$$_row_total_$$$", isTotal: true, data: {} }
 
-/** A text that no number can be mistaken for stays one: `12.50` is 12.5, and 38 digits are kept. */
+/** A number that a double cannot represent stays text: `12.50` becomes 12.5, and 38 digits stay as they are. */
 const shownValue = (dimension: Dimension, text: string | null): string | number | null =>
   text === null || dimension.type !== "number" || !Number.isSafeInteger(Math.trunc(Number(text))) ? text : Number(text)
 
@@ -66,7 +66,7 @@ const pivotsOf = (
 ): ReadonlyArray<Pivot> => {
   const taken = new Set<string>([rowTotal.key])
   return rows.map((row) => {
-    // The key of a NULL is not documented. A text that looks like another key is told from it by a number.
+    // The key of a NULL is not documented. A number is added where two keys would be the same.
     const base = row.map((text) => text ?? "null").join("|FIELD|")
     let key = base
     for (let number = 2; taken.has(key); number++) key = `${base}|${number}`
@@ -116,7 +116,7 @@ const materialise = Effect.fnUntraced(function* (
     return Number(rows)
   })
 
-  /** One row more than the limit tells whether there are more. */
+  // One row more than the limit shows whether there are more.
   const oneMore = plan.limit === undefined ? undefined : plan.limit + 1
   const sources = {
     cells: table(id, "cells"),
@@ -205,12 +205,12 @@ const materialise = Effect.fnUntraced(function* (
 })
 
 /**
- * The result of a plan that nobody wants to be run: only its SQL is asked for.
+ * The result of a plan that is not run, because the task needs only its SQL.
  *
  * @category conversions
  * @since 0.1.0
  */
-export const unrun = ({ dimensions, measures, pivotFields }: Plan): ResultSet => ({
+export const withoutRows = ({ dimensions, measures, pivotFields }: Plan): ResultSet => ({
   columns: [],
   dimensions,
   pivotFields,

@@ -1,17 +1,16 @@
 /**
- * The statements of a plan: its groups, its pivots, the rows with a column for every pivot, totals, and the dates that are missing.
+ * The statements of a plan: its groups, its pivots, the rows with a column for every pivot, totals, and filled-in dates.
  *
  * @since 0.1.0
  */
-
 import { identifier, literal } from "../database/Sql.ts"
 import type { Dimension, Field } from "../model/Model.ts"
 import { dimensionSql, measureSql, periodStartSql, timeframeSql } from "./FieldSql.ts"
 import type { Clauses, Fill, Sort } from "./QueryPlan.ts"
 
 /**
- * The column of a field in every table of a result. A dynamic field may have any name without a dot, such as `rowid`, which would stand in
- * for DuckDB's own: with one, it is no name of anybody else.
+ * The column of a field in every table of a result. A dynamic field can have a name such as `rowid`, which is DuckDB's own, so a name
+ * without a dot gets one.
  *
  * @category conversions
  * @since 0.1.0
@@ -20,7 +19,7 @@ export const columnName = (field: string): string => (field.includes(".") ? fiel
 
 const columnOf = (field: string): string => identifier(columnName(field))
 
-/** `NULL` is last, whatever the direction. */
+/** `NULL` comes last in both directions. */
 const orderedBy = (expression: string, desc: boolean): string => `${expression} ${desc ? "DESC" : "ASC"} NULLS LAST`
 
 const orderBy = (terms: ReadonlyArray<string>): ReadonlyArray<string> =>
@@ -28,7 +27,7 @@ const orderBy = (terms: ReadonlyArray<string>): ReadonlyArray<string> =>
 
 const limitTo = (limit: number | undefined): ReadonlyArray<string> => (limit === undefined ? [] : [`LIMIT ${limit}`])
 
-/** All dimensions break ties, so that the same query always gives the same bytes. */
+/** All dimensions break ties, so that the same query always gives the same rows in the same order. */
 const tieBreakers = (sorts: ReadonlyArray<Sort>, dimensions: ReadonlyArray<Dimension>): ReadonlyArray<Sort> =>
   dimensions
     .filter(({ name }) => !sorts.some((sort) => sort.field === name))
@@ -58,7 +57,8 @@ const groups = (
 }
 
 /**
- * Whether the groups are the rows: no pivots, nothing to fill in, and no total that asks which groups a measure filter left.
+ * Whether one statement gives the rows: the plan has no pivots, no dates to fill in, and no totals over the groups that a measure filter
+ * leaves.
  *
  * @category predicates
  * @since 0.1.0
@@ -93,7 +93,7 @@ export const cells = (plan: Clauses): string =>
   groups(plan, [...plan.dimensions, ...plan.pivotFields], plan.where, plan.having).join("\n")
 
 /**
- * What a person is shown as the statement of a query. Looker has the same remark about values that are filled in.
+ * The statement of a query as users see it. The comment about filled-in values is Looker's.
  *
  * @category conversions
  * @since 0.1.0
@@ -101,21 +101,21 @@ export const cells = (plan: Clauses): string =>
 export const shown = (plan: Clauses): string => {
   if (isFlat(plan)) return flat(plan, plan.limit)
   const filled = plan.fills.map(({ dimension }) => `'${dimension.name}'`).join(", ")
-  const remark = filled === "" ? "" : `-- raw sql results do not include filled-in values for ${filled}\n`
-  return `${remark}${cells(plan)}`
+  const comment = filled === "" ? "" : `-- raw sql results do not include filled-in values for ${filled}\n`
+  return `${comment}${cells(plan)}`
 }
 
-/** The days that any filter can mean. Those that reach the first or the last of them are taken to have no such bound. */
+/** Filters are tested on these days. A filter that allows the first or the last of them counts as unbounded on that side. */
 const firstDay = "DATE '1900-01-01'"
 const lastDay = "DATE '2099-12-31'"
 
 /**
- * The values of a date dimension from the first to the last one: of what the filters on it allow or, where they set no bound, of those
- * that `table` has.
+ * All values of a date dimension from the first to the last: of those that its filters allow or, on a side without a bound, of those in
+ * `table`.
  *
  * **Details**
  *
- * Which days a filter allows is asked of the filter itself: a day is in when its first or its last moment is.
+ * The filters themselves are run on every day. A day counts if its first or its last moment is allowed.
  *
  * @category constructors
  * @since 0.1.0
@@ -163,7 +163,7 @@ export const pivots = (plan: Clauses, cells: string, fill: string | undefined): 
     orderedBy(columnOf(field), desc)
   )
   const found = `SELECT DISTINCT ${names} FROM ${cells}`
-  // UNION takes a value that is there already once.
+  // UNION drops the values that occur in both.
   const all = fill === undefined ? found : `${found} UNION SELECT ${names} FROM ${fill}`
   return `SELECT ${names}, row_number() OVER (ORDER BY ${order.join(", ")}) - 1 AS col FROM (${all})`
 }
@@ -180,7 +180,7 @@ export interface Sources {
   readonly fill: string | undefined
 }
 
-/** The number of the row totals among the pivots. */
+/** The number of the row total among the pivots. */
 const totalIndex = -1
 
 /**
@@ -192,7 +192,10 @@ const totalIndex = -1
 export const pivoted = (measure: string, pivot: number | "total"): string =>
   `${pivot === "total" ? totalIndex : pivot}_${measure}`
 
-/** A measure that orders the rows of a pivoted result by one of its pivots, and the two columns of the frame that it needs for this. */
+/**
+ * A measure that orders the rows of a pivoted result by one of its pivots. `cell` and `best` are the columns of the frame for this: the
+ * value under that pivot, and the best value under any.
+ */
 interface MeasureSort {
   readonly sort: Sort
   readonly cell: string
@@ -207,8 +210,8 @@ const measureSorts = (plan: Clauses): ReadonlyArray<MeasureSort> =>
         .map((sort, index) => ({ sort, cell: identifier(`sort ${index}`), best: identifier(`best ${index}`) }))
 
 /**
- * Rows without the cell that they are to be ordered by come last, and among themselves by the best cell they have: so Looker's own
- * statements rank them.
+ * Rows without a value under the pivot that orders them come last, ordered by the best value they have: Looker's own statements do the
+ * same.
  */
 const orderOf = (plan: Clauses): ReadonlyArray<string> => {
   const byMeasure = new Map(measureSorts(plan).map((measureSort) => [measureSort.sort, measureSort]))
@@ -221,8 +224,8 @@ const orderOf = (plan: Clauses): ReadonlyArray<string> => {
   })
 }
 
-/** The rows of data that belong to the groups a measure filter left: totals are about those. */
-const belonging = (plan: Clauses, cells: string): ReadonlyArray<string> => {
+/** The conditions of totals: with a measure filter, only rows of the groups that it leaves are counted. */
+const totalConditions = (plan: Clauses, cells: string): ReadonlyArray<string> => {
   if (plan.having.length === 0) return plan.where
   // No explore has a bar in its name.
   const kept = identifier("|kept")
@@ -233,7 +236,7 @@ const belonging = (plan: Clauses, cells: string): ReadonlyArray<string> => {
   return [...plan.where, `EXISTS (SELECT 1 FROM ${cells} AS ${kept}${where})`]
 }
 
-/** What a level of a result (its rows, its totals, a subtotal) is grouped by. */
+/** A level of a result (its rows, its totals, or a subtotal), and the dimensions that it is grouped by. */
 interface Level {
   readonly by: ReadonlyArray<Dimension>
   readonly isRows: boolean
@@ -243,16 +246,16 @@ const cellsOf = (plan: Clauses, sources: Sources, { by, isRows }: Level): string
   isRows ? sources.cells : aggregated(plan, sources, [...by, ...plan.pivotFields])
 
 const aggregated = (plan: Clauses, sources: Sources, by: ReadonlyArray<Dimension>): string =>
-  `(${groups(plan, by, belonging(plan, sources.cells), []).join("\n")})`
+  `(${groups(plan, by, totalConditions(plan, sources.cells), []).join("\n")})`
 
-/** A column for each dimension; those that a level is not grouped by are NULL. */
+/** A column for each dimension. It is NULL if the level is not grouped by the dimension. */
 const dimensionsOf = (plan: Clauses, { by }: Level, table: string): ReadonlyArray<string> =>
   plan.dimensions.map((dimension) => {
     const name = columnOf(dimension.name)
     return by.includes(dimension) ? `${table}.${name}` : `NULL AS ${name}`
   })
 
-/** The rows to fill in are those that are not there. */
+/** Adds the filled-in rows that have no cells. */
 const withFill = (sources: Sources, { by, isRows }: Level): ReadonlyArray<string> => {
   const names = by.map(({ name }) => columnOf(name)).join(", ")
   return isRows && sources.fill !== undefined
@@ -279,21 +282,21 @@ export const unpivoted = (plan: Clauses, sources: Sources, level: Level, limit: 
 }
 
 /**
- * The rows of a pivoted level without their cells, in order: the limit is for rows, and only the cells of those rows are spread out.
+ * The rows of a pivoted level without their cells, in order. The limit counts these rows, and only their cells become columns.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const frame = (plan: Clauses, sources: Sources, level: Level, limit: number | undefined): string => {
   const { by, isRows } = level
-  // Looker sorts by the first pivot unless it is told another one.
+  // Looker sorts by the first pivot unless the sort names another one.
   const sorting = measureSorts(plan).flatMap(({ best, cell, sort: { desc, field, pivot = 0 } }) => [
     `any_value(${columnOf(field)}) FILTER (WHERE col = ${pivot}) AS ${cell}`,
     `${desc ? "max" : "min"}(${columnOf(field)}) AS ${best}`
   ])
   const names = by.map(({ name }) => `cells.${columnOf(name)}`)
   const cells = `FROM ${cellsOf(plan, sources, level)} AS cells JOIN ${sources.pivots} AS pivots ON ${same("cells", "pivots", plan.pivotFields)}`
-  // Totals are one row, whatever there is; without dimensions the rows are one row as well, if there is any.
+  // Totals are always one row. Without dimensions the rows are one row too, or no row if there are no cells.
   if (by.length === 0) return isRows ? `SELECT count(*) AS cells ${cells} HAVING count(*) > 0` : "SELECT 0 AS cells"
   return [
     "SELECT * FROM (",
@@ -324,13 +327,13 @@ export const spread = (plan: Clauses, sources: Sources, level: Level, frame: str
   if (columns.length === 0)
     return `SELECT ${[...dimensions, "NULL AS nothing"].join(", ")} FROM ${frame} AS frame ORDER BY frame.rowid`
   const isRow = by.length === 0 ? "TRUE" : same("frame", "cells", by)
-  const taken = (col: string) =>
+  const columnsOf = (col: string) =>
     ["frame.rowid AS nth", `${col} AS col`, ...measures.map((name) => `cells.${name}`)].join(", ")
   const rowTotals =
     plan.rowTotal === undefined
       ? []
       : [
-          `UNION ALL SELECT ${taken(String(totalIndex))}`,
+          `UNION ALL SELECT ${columnsOf(String(totalIndex))}`,
           `FROM ${aggregated(plan, sources, by)} AS cells JOIN ${frame} AS frame ON ${isRow}`
         ]
   const values = columns.flatMap((index) =>
@@ -339,12 +342,12 @@ export const spread = (plan: Clauses, sources: Sources, level: Level, frame: str
     )
   )
   const cell = measures.map((name, position) => `m${position}: ${name}`).join(", ")
-  // DuckDB's own PIVOT is of no use: with 20 values or less it takes half a minute for 60 measures.
+  // DuckDB's own PIVOT takes half a minute for 60 measures with 20 values.
   return [
     `SELECT ${[...dimensions, ...values].join(", ")}`,
     `FROM ${frame} AS frame LEFT JOIN (`,
     `SELECT nth, map_from_entries(list({k: col, v: {${cell}}})) AS cells FROM (`,
-    `SELECT ${taken("pivots.col")}`,
+    `SELECT ${columnsOf("pivots.col")}`,
     `FROM ${cellsOf(plan, sources, level)} AS cells`,
     `JOIN ${sources.pivots} AS pivots ON pivots.col < ${pivotCount} AND ${same("cells", "pivots", plan.pivotFields)}`,
     `JOIN ${frame} AS frame ON ${isRow}`,

@@ -1,5 +1,5 @@
 /**
- * What a query gave: tables with the values as they are shown, and what their columns are. The engine makes it, the formats read it.
+ * The result of a query: tables with the values as they are shown, and a description of their columns. The formats are written from it.
  *
  * @since 0.1.0
  */
@@ -36,7 +36,7 @@ export interface Column {
 }
 
 /**
- * Rows in order (by `rowid`, from 0), in a table that nothing changes any more. `table` is its name as SQL, schema and quotes included.
+ * A finished table, whose rows are in the order of `rowid`, from 0. `table` is its name in SQL, with schema and quotes.
  *
  * @category models
  * @since 0.1.0
@@ -47,10 +47,12 @@ export interface RowTable {
 }
 
 /**
+ * The tables of a result, and the fields that their columns come from.
+ *
  * **Details**
  *
- * `rows` has a column for each of `columns`. `totals`, one row, and `subtotals` have the same columns; those that make no sense there
- * (dimensions in the totals, dimensions finer than the subtotal) are NULL. A subtotal is grouped by `fields`.
+ * `rows` has a column for each of `columns`. `totals`, one row, and `subtotals` have the same columns. Dimensions that a level is not
+ * grouped by are NULL. A subtotal is grouped by `fields`.
  *
  * `truncated` says that there are more rows than the limit, `columnsTruncated` that there are more pivots than the column limit.
  *

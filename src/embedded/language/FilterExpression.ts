@@ -1,8 +1,8 @@
 /**
  * Looker's filter expressions as SQL conditions.
  *
- * Every value goes through `Sql.literal`, or is a number or a date that was taken apart before: no expression can become
- * anything but a condition on its field. What cannot be read is a failure that says why, never a guess.
+ * Every value goes through `Sql.literal`, or is a parsed number or date, so that an expression can only become a condition on its field. An
+ * expression that cannot be read is a failure with the reason, never a guess.
  *
  * @since 0.1.0
  */
@@ -14,8 +14,8 @@ import { stringCondition } from "./filter/StringFilter.ts"
 import { type Condition, collect, is, isNotNull, isNull, split } from "./filter/Term.ts"
 
 /**
- * When and where a filter is read: `now` in milliseconds since 1970, and the time zone of the query, an IANA name. Columns of type `time`
- * are in UTC, and dates mean the wall clock of that zone; columns of type `date` have no zone.
+ * The present, in milliseconds since 1970, and the time zone of the query, an IANA name. Columns of type `time` are in UTC, and dates in
+ * filters on them are local dates of that zone; columns of type `date` have no zone.
  *
  * @category models
  * @since 0.1.0
@@ -52,13 +52,13 @@ const yesnoCondition = (column: string, expression: string): Condition =>
  *
  * **Details**
  *
- * All that Looker's documentation has for strings, numbers, dates and yes/no. Strings are compared with their case. Negations keep the
+ * Supports all that Looker's documentation has for strings, numbers, dates and yes/no. Strings are case-sensitive. Negations keep the
  * rows without a value. Weeks begin on Monday, and fiscal years in January. User attributes are refused.
  *
  * **Gotchas**
  *
- * A `date` column holds what the wall clock of the query showed: one made from a time in UTC must be converted before, or be
- * filtered as a `time`.
+ * A `date` column has local dates. Where they are made from times in UTC, convert these to the zone of the query before, or filter
+ * the times as `time`.
  *
  * @category conversions
  * @since 0.1.0

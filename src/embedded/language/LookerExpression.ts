@@ -1,22 +1,22 @@
 /**
- * Looker's expression language, as custom dimensions, the filters of custom measures and custom filters use it, as SQL.
+ * Looker's expression language as SQL, for custom dimensions, the filters of custom measures, and custom filters.
  *
- * What Looker's documentation has for any expression, and `matches_filter`. Functions of table calculations are refused by name: they
- * work on the rows of a result. Texts go through `Sql.literal` and fields through the caller: no expression can become anything
- * but a value.
+ * Supports what Looker's documentation has for all expressions, and `matches_filter`. Functions of table calculations are refused by name,
+ * because they work on the rows of a result. Texts go through `Sql.literal` and fields through the caller, so that an expression can
+ * only become a value.
  *
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
 import { literal } from "../database/Sql.ts"
 import type { FieldType } from "../model/Model.ts"
-import { answer, apply, type Clock, cases, number, type Value, value } from "./expression/Functions.ts"
+import { apply, type Clock, cases, number, test, type Value, value } from "./expression/Functions.ts"
 import { type Node, parse } from "./expression/Syntax.ts"
 import * as FilterExpression from "./FilterExpression.ts"
 import { zoneOf } from "./filter/DateFilter.ts"
 
 /**
- * SQL and what it gives: a TIMESTAMP in UTC for `time`, a DATE for `date`, a BOOLEAN for `yesno`.
+ * An SQL expression and its type: a TIMESTAMP in UTC for `time`, a DATE for `date`, a BOOLEAN for `yesno`.
  *
  * @category models
  * @since 0.1.0
@@ -26,21 +26,21 @@ export interface Typed {
   readonly type: FieldType
 }
 
-// Some functions repeat what they are given: nested, that doubles.
+// In characters. Some functions repeat the SQL of their arguments, which doubles with every level of nesting.
 const longest = 100_000
 
 const at = (node: Node, message: string): string => `${message} (at character ${node.at})`
 
 /**
- * The expression as SQL with its type, or why it has none, with the character where.
+ * The expression as SQL with its type, or what is wrong with it and at which character.
  *
  * **Details**
  *
- * `resolve` gives a field by the name in `${view.field}` or `${field}`, or says why there is none; it is asked once for every mention, and
- * gives what a row has: an aggregate does not fit into every function. A
- * dimension that shows the date of a time is resolved to that date on the wall clock of the query, as a `date`.
+ * `resolve` gives the field of a name in `${view.field}` or `${field}`, or the reason why it cannot be used. It is called once for every
+ * mention. The SQL of a field must be the value of one row, because an aggregate is not allowed in every function. A dimension that is the
+ * date of a time resolves to the local date in the time zone of the query, as a `date`.
  *
- * Looker's logic knows Yes and No only: a comparison with a field that has no value is No, and NOT of it Yes. Dividing by zero gives no
+ * Looker's logic has only Yes and No: a comparison with a field that has no value is No, and NOT of it is Yes. A division by zero has no
  * value.
  *
  * @category conversions
@@ -84,7 +84,7 @@ export const compile = (
       const condition = yield* Result.mapError(FilterExpression.toSql(type, sql, filter.text, context), (why) =>
         at(filter, why)
       )
-      return answer(condition === "" ? "TRUE" : `(${condition})`)
+      return test(condition === "" ? "TRUE" : `(${condition})`)
     })
   }
 
@@ -94,13 +94,13 @@ export const compile = (
       const tests: Array<Value> = []
       const values: Array<Value> = []
       for (const branch of args.slice(0, -1)) {
-        const [test, then, ...more] = branch.tag === "call" && branch.name === "when" ? branch.args : []
-        if (test === undefined || then === undefined || more.length > 0) {
+        const [condition, then, ...more] = branch.tag === "call" && branch.name === "when" ? branch.args : []
+        if (condition === undefined || then === undefined || more.length > 0) {
           return yield* Result.fail(at(branch, "case takes when(yesno_arg, value_if_yes) before its last value"))
         }
-        const tested = yield* sqlOf(test)
+        const tested = yield* sqlOf(condition)
         if (tested.type !== "yesno" && tested.type !== "null") {
-          return yield* Result.fail(at(test, `when takes a yesno and not a ${tested.type}`))
+          return yield* Result.fail(at(condition, `when takes a yesno and not a ${tested.type}`))
         }
         tests.push(tested)
         values.push(yield* sqlOf(then))
@@ -130,9 +130,9 @@ export const compile = (
     }
   }
 
-  return Result.map(Result.flatMap(parse(expression), sqlOf), ({ isAnswer, sql, type }) =>
+  return Result.map(Result.flatMap(parse(expression), sqlOf), ({ isTest, sql, type }) =>
     type === "null"
       ? { sql: "CAST(NULL AS VARCHAR)", type: "string" }
-      : { sql: isAnswer ? `coalesce(${sql}, FALSE)` : sql, type }
+      : { sql: isTest ? `coalesce(${sql}, FALSE)` : sql, type }
   )
 }

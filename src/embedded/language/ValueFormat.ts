@@ -1,5 +1,5 @@
 /**
- * How a number is shown to people: `value_format_name` and the simple forms of `value_format`.
+ * Formatted numbers: `value_format_name` and the simple forms of `value_format`.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import { literal } from "../database/Sql.ts"
 
 /**
- * A format in the language of Excel, as far as it is understood here: text around one number.
+ * An Excel format of the supported kind: text around one number.
  *
  * @category models
  * @since 0.1.0
@@ -16,7 +16,7 @@ export interface ValueFormat {
   readonly before: string
   readonly isGrouped: boolean
   readonly decimals: number
-  /** How often the number is divided by a thousand. */
+  /** How many times the number is divided by a thousand. */
   readonly thousands: number
   readonly isPercent: boolean
   readonly after: string
@@ -50,7 +50,7 @@ const pattern = new RegExp(`^(${text})(#,##0|0)(?:\\.(0{1,10}))?(?:(,{1,4})|(%))
 const unquoted = (quoted: string): string => quoted.replaceAll(/"([^"]*)"|\\(.)/gu, "$1$2")
 
 /**
- * Reads a format such as `#,##0.00`, `0.0%`, `$#,##0`, `0.0,,"M"` or `0 "pieces"`. Sections, conditions and dates are not understood:
+ * Reads a format such as `#,##0.00`, `0.0%`, `$#,##0`, `0.0,,"M"` or `0 "pieces"`. Sections, conditions and dates are not supported:
  * `undefined`.
  *
  * @category conversions
@@ -70,7 +70,7 @@ export const parse = (format: string): ValueFormat | undefined => {
 }
 
 /**
- * The format of a field that names one, or writes one down.
+ * The format of a field, from its `value_format` or its `value_format_name`.
  *
  * @category conversions
  * @since 0.1.0
@@ -94,13 +94,13 @@ export const ofField = (
 
 const sign = (number: string): string => `CASE WHEN starts_with(${number}, '-') THEN '-' ELSE '' END`
 
-/** `format` is three times as fast as the rest, and knows 18 digits. */
+/** `format` is three times as fast as the regular expression, but has only 18 digits. */
 const grouped = (digits: string): string =>
   `coalesce(format('{:,}', TRY_CAST(${digits} AS BIGINT)), ` +
   `ltrim(reverse(regexp_replace(reverse(${digits}), '(\\d{3})', '\\1,', 'g')), ','))`
 
-/** All the digits there are, in groups of three; what has an exponent stays as it is. */
-const asItIs = (number: string): string => {
+/** All digits of the number, in groups of three. A number with an exponent stays as it is. */
+const unrounded = (number: string): string => {
   const digits = `ltrim(${number}, '-')`
   return (
     `CASE WHEN ${changes(number, undefined)} THEN concat(${sign(number)}, ${grouped(`split_part(${digits}, '.', 1)`)}, ` +
@@ -109,7 +109,7 @@ const asItIs = (number: string): string => {
 }
 
 /**
- * Whether a number is shown in another way than it is written: an SQL expression over the SQL of its text.
+ * Whether a number looks different when it is formatted: an SQL expression over the SQL of its text.
  *
  * @category conversions
  * @since 0.1.0
@@ -118,17 +118,17 @@ export const changes = (number: string, format: ValueFormat | undefined): string
   format === undefined ? `regexp_full_match(${number}, '-?\\d{4,}(\\.\\d+)?')` : `${toSql(number, format)} <> ${number}`
 
 /**
- * A number as it is shown: an SQL expression over the SQL of its text. What is too large for the format, and every number without one, has
- * its digits in groups (recorded for counts: `1,062`).
+ * A formatted number: an SQL expression over the SQL of its text. A number that is too large for the format, or that has no format, has
+ * its digits in groups of three (recorded for counts: `1,062`).
  *
  * @category conversions
  * @since 0.1.0
  */
 export const toSql = (number: string, format: ValueFormat | undefined): string => {
-  if (format === undefined) return asItIs(number)
+  if (format === undefined) return unrounded(number)
   const { after, before, decimals, isGrouped, isPercent, thousands } = format
   const scaled = thousands === 0 ? number : `TRY_CAST(${number} AS DOUBLE) / ${1000 ** thousands}`
-  // Rounded and moved as text: a product could overflow, and a DOUBLE is not the digits that it shows.
+  // Rounded and shifted as text: a product could overflow, and a DOUBLE is not exactly the digits that it has as text.
   const rounded = `CAST(TRY_CAST(${scaled} AS DECIMAL(38, ${decimals + (isPercent ? 2 : 0)})) AS VARCHAR)`
   const digits = `replace(ltrim(${rounded}, '-'), '.', '')`
   const integer = `coalesce(nullif(ltrim(left(${digits}, ${decimals === 0 ? `length(${digits})` : -decimals}), '0'), ''), '0')`
@@ -140,5 +140,5 @@ export const toSql = (number: string, format: ValueFormat | undefined): string =
     ...(isPercent ? ["'%'"] : []),
     ...(after === "" ? [] : [literal(after)])
   ]
-  return `CASE WHEN ${rounded} IS NULL THEN ${asItIs(number)} ELSE concat(${parts.join(", ")}) END`
+  return `CASE WHEN ${rounded} IS NULL THEN ${unrounded(number)} ELSE concat(${parts.join(", ")}) END`
 }

@@ -1,12 +1,12 @@
 /**
- * What can be asked: explores with their dimensions and measures. The engine knows nothing else about the data, so whatever
- * produces this value (a folder of files today) can be queried.
+ * Models: explores with their dimensions and measures. The engine knows nothing else about the data, so anything that makes a model can be
+ * queried. Today that is a folder of files.
  *
  * @since 0.1.0
  */
 
 /**
- * The types of Looker that the embedded Looker tells apart: they decide how a filter is read and how a value is written.
+ * The types of fields. They decide how a filter is read and how a value is written.
  *
  * @category models
  * @since 0.1.0
@@ -22,7 +22,7 @@ export type FieldType = "string" | "number" | "yesno" | "date" | "time"
 export type Timeframe = "time" | "date" | "week" | "month" | "quarter" | "year"
 
 /**
- * What a measure does with the values of its column. `list` is the distinct values as one text.
+ * How a measure aggregates the values of its column. `list` is the distinct values as one text.
  *
  * @category models
  * @since 0.1.0
@@ -30,13 +30,13 @@ export type Timeframe = "time" | "date" | "week" | "month" | "quarter" | "year"
 export type Aggregate = "count" | "count_distinct" | "sum" | "average" | "median" | "min" | "max" | "list"
 
 /**
- * What dimensions and measures have in common, most of it to be shown.
+ * What dimensions and measures have in common, most of it metadata.
  *
  * **Details**
  *
- * `type` is how a value is written: text for all types but `number`. `lookerType` is Looker's own word for the kind of field
- * (`date_month`, `count_distinct`). `sql` is what the model says the field is, before any time zone, aggregate or format. `valueFormat` is
- * how its numbers are shown (see `ValueFormat`).
+ * `type` is the type of the values in a result, which are text for all types but `number`. `lookerType` is the type as Looker's metadata has
+ * it (`date_month`, `count_distinct`). `sql` is the SQL of the field in the model, without time zone, aggregate or format. `valueFormat` is
+ * the format of its numbers (see `ValueFormat`).
  *
  * @category models
  * @since 0.1.0
@@ -57,13 +57,13 @@ export interface FieldInfo {
 }
 
 /**
- * Something to group by.
+ * A field that groups rows.
  *
  * **Details**
  *
  * `column` is an SQL expression of the type `columnType`: a DATE for `date`, a TIMESTAMP in UTC for `time`, a BOOLEAN for
- * `yesno`. A filter compares with it, in the language of that type. What is shown is its `timeframe`, if it has one. `isDouble` says
- * that its numbers have to be added in order to give the same sum twice.
+ * `yesno`. A filter compares with this column, in the filter language of its type. A result has its `timeframe`, if there is one.
+ * `isDouble`: the numbers are DOUBLEs, whose sum depends on the order in which they are added.
  *
  * @category models
  * @since 0.1.0
@@ -77,7 +77,7 @@ export interface Dimension extends FieldInfo {
 }
 
 /**
- * An aggregate of a column, over the rows for which all of its conditions hold. A `count` of no column counts rows.
+ * An aggregate of a column, over the rows that meet all of its conditions. A `count` without a column counts rows.
  *
  * @category models
  * @since 0.1.0

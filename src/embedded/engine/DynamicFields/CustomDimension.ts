@@ -35,7 +35,7 @@ const binArgs = Schema.decodeUnknownOption(
   ])
 )
 
-/** As Looker writes the bounds of a tier: `10.0`. */
+/** A bound of a tier in Looker's form: `10.0`. */
 const bound = (value: number): string => (Number.isInteger(value) ? value.toFixed(1) : String(value))
 
 const tierSql = (column: string, tiers: ReadonlyArray<number>): string => {
@@ -51,13 +51,13 @@ const tierSql = (column: string, tiers: ReadonlyArray<number>): string => {
   return `CASE ${whens.join(" ")} ELSE 'TXX Undefined' END`
 }
 
-/** `min` to `max` in steps of `size`, or the bounds as they are listed. */
+/** The bounds of the bins: `min` to `max` in steps of `size`, or a list. `undefined` if they are none, too many or not ascending. */
 const tiersOf = (args: ReadonlyArray<string | number | null>, listed: ReadonlyArray<string | number> | null) => {
   const steps = () => {
     const [size = Number.NaN, min = Number.NaN, max = Number.NaN] = args.map((arg) => Number(arg ?? Number.NaN))
     const count = Math.floor((max - min) / size + 1e-9) + 1
     if (!(size > 0) || !(count >= 1 && count <= mostGroups)) return []
-    // Through twelve digits: 3 * 0.1 is 0.30000000000000004.
+    // Rounded to twelve digits: 3 * 0.1 is 0.30000000000000004.
     return Array.from({ length: count }, (_, index) => Number((min + index * size).toPrecision(12)))
   }
   const tiers = listed === null || listed.length === 0 ? steps() : listed.map(Number)

@@ -24,7 +24,7 @@ const conditionOf = (scope: Scope, field: Field, filter: string): Result.Result<
     ? dimensionCondition(field, filter, scope)
     : FilterExpression.toSql(field.type, measureSql(field, scope.explore), filter, scope)
 
-/** The condition of a filter that allows any value is empty. */
+/** A filter that allows any value has an empty condition. */
 export const filtersOf = (scope: Scope, query: QueryInput): ReadonlyArray<Result.Result<Filter, ValidationDetail>> =>
   Object.entries(query.filters ?? {}).map(([name, filter]) =>
     Result.flatMap(scope.find("filters", name), (field) =>

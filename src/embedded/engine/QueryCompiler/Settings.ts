@@ -11,7 +11,7 @@ import type { ValidationDetail } from "../../../LookerError.ts"
 import { detail } from "../../refusal/Validation.ts"
 import type { Plan } from "../QueryPlan.ts"
 
-/** The rows of a query that names no limit. Looker's own default for the API is not documented; this is its UI's for exports. */
+/** The limit of a query without one. Looker's default for the API is not documented; this is the default of its pages. */
 const defaultLimit = 500
 
 export const limitOf = (limit: QueryInput["limit"]): Result.Result<number | undefined, ValidationDetail> => {
@@ -43,7 +43,7 @@ export const rowTotalOf = (rowTotal: QueryInput["row_total"]): Result.Result<Pla
 
 export const timezoneOf = (name: QueryInput["query_timezone"]): Result.Result<string, ValidationDetail> => {
   if (name === undefined || name === null || name === "") return Result.succeed("UTC")
-  // Numbers such as +02:00 are zones for JavaScript, and not for DuckDB.
+  // JavaScript has zones such as +02:00, and DuckDB has not.
   const known = /^[A-Za-z]/.test(name) && Option.isSome(DateTime.zoneMakeNamed(name))
   if (known) return Result.succeed(name === "Etc/UTC" ? "UTC" : name)
   const message = `query_timezone ${JSON.stringify(name)} is no time zone: write a name such as "America/New_York".`

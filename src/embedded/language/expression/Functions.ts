@@ -7,22 +7,22 @@ import * as Result from "effect/Result"
 import { literal } from "../../database/Sql.ts"
 import type { FieldType } from "../../model/Model.ts"
 
-/** A part of an expression as SQL. `null` has a type of its own, that fits every other. */
+/** A part of an expression as SQL. `null` has a type of its own, which is compatible with all others. */
 export interface Value {
   readonly sql: string
   readonly type: FieldType | "null"
-  /** The answer to a question: where SQL says NULL, Looker says No. */
-  readonly isAnswer: boolean
+  /** Whether it is a comparison or another test: its result is No in Looker where SQL has NULL. */
+  readonly isTest: boolean
 }
 
-/** What an argument may be. A moment is a date or a time. */
+/** The type of a parameter. A moment is a date or a time. */
 type Parameter = "string" | "number" | "yesno" | "moment" | "any"
 
 interface Definition {
-  /** As Looker's documentation writes it. */
+  /** The call as in Looker's documentation. */
   readonly usage: string
   readonly parameters: ReadonlyArray<Parameter>
-  /** The last parameter may come again. */
+  /** Whether the last parameter can be repeated. */
   readonly repeats: boolean
   readonly build: (clock: Clock, ...args: ReadonlyArray<Value>) => Result.Result<Value, string>
 }
@@ -33,14 +33,14 @@ export interface Clock {
   readonly now: string
 }
 
-export const value = (type: Value["type"], sql: string): Value => ({ sql, type, isAnswer: false })
+export const value = (type: Value["type"], sql: string): Value => ({ sql, type, isTest: false })
 
-/** For an argument that `apply` would have missed. */
+/** The default of arguments, which `apply` has checked to be there. */
 const none = value("null", "NULL")
 
-export const answer = (sql: string): Value => ({ sql, type: "yesno", isAnswer: true })
+export const test = (sql: string): Value => ({ sql, type: "yesno", isTest: true })
 
-/** A number as it is written. DuckDB would take a whole one for an INTEGER, whose products end at two thousand million. */
+/** A number literal. DuckDB would read a whole number as an INTEGER, whose products overflow at two thousand million. */
 export const number = (text: string): Value => {
   const digits = text.replace(/^0+(?=\d)/, "")
   return value("number", /^\d+$/.test(digits) ? `${digits}::${digits.length > 18 ? "HUGEINT" : "BIGINT"}` : digits)
@@ -48,21 +48,21 @@ export const number = (text: string): Value => {
 
 const isMoment = (type: Value["type"]): boolean => type === "date" || type === "time"
 
-/** A time in UTC, or a date, on the wall clock of the query. */
-const wall = ({ zone }: Clock, { sql, type }: Value): string => {
+/** A time in UTC, or a date, as local time in the time zone of the query. */
+const local = ({ zone }: Clock, { sql, type }: Value): string => {
   if (type !== "time") return `CAST(${sql} AS TIMESTAMP)`
   return zone === "UTC" ? sql : `timezone(${literal(zone)}, timezone('UTC', ${sql}))`
 }
 
-/** From the wall clock to UTC. */
+/** Local time in UTC. */
 const utc = ({ zone }: Clock, sql: string): string =>
   zone === "UTC" ? sql : `timezone('UTC', timezone(${literal(zone)}, ${sql}))`
 
-/** A midnight, where a date meets a time. */
+/** A date as a time: its midnight. */
 const asTime = (clock: Clock, moment: Value): string =>
-  moment.type === "time" ? moment.sql : utc(clock, wall(clock, moment))
+  moment.type === "time" ? moment.sql : utc(clock, local(clock, moment))
 
-/** A text as `concat` joins it: as it is shown in results. */
+/** The text of a value for `concat`, the same as in results. */
 const asText = (clock: Clock, shown: Value): string => {
   switch (shown.type) {
     case "yesno":
@@ -70,7 +70,7 @@ const asText = (clock: Clock, shown: Value): string => {
     case "date":
       return `strftime(${shown.sql}, '%Y-%m-%d')`
     case "time":
-      return `strftime(${wall(clock, shown)}, '%Y-%m-%d %H:%M:%S')`
+      return `strftime(${local(clock, shown)}, '%Y-%m-%d %H:%M:%S')`
     case "string":
       return shown.sql
     default:
@@ -78,7 +78,7 @@ const asText = (clock: Clock, shown: Value): string => {
   }
 }
 
-/** Values of one type, or why there is none that fits them all. A date among times is its midnight. */
+/** Converts values to one type, or says why they have no type in common. A date among times becomes its midnight. */
 const unify = (
   clock: Clock,
   values: ReadonlyArray<Value>
@@ -95,14 +95,14 @@ const unify = (
 }
 
 /**
- * What an expression puts together may be as long as the text in a cell of a workbook, in bytes. DuckDB works on 2048 rows at a time, whatever its memory
- * limit: a few calls of `replace` inside each other would take all the memory there is.
+ * In bytes: as much as a cell of a workbook can have. DuckDB computes 2048 rows at a time whatever its memory limit is, and a few nested
+ * calls of `replace` would take all memory.
  */
 const longestText = 32_767
 
 const tooLong = (name: string): string => `error('${name} makes a text of more than ${longestText} bytes')`
 
-/** SQL that may mention its texts several times, which are computed once, and written once: nested calls would double. */
+/** SQL that uses its texts more than once. They are written and computed once, because nested calls would double their length. */
 const once = (texts: ReadonlyArray<string>, sql: (...names: ReadonlyArray<string>) => string): string =>
   `list_transform([CAST([${texts.join(", ")}] AS VARCHAR[])], lambda x: ${sql(...texts.map((_, index) => `x[${index + 1}]`))})[1]`
 
@@ -119,7 +119,7 @@ const define = (
   functions.set(usage.slice(0, usage.indexOf("(")), { usage, parameters, repeats, build })
 }
 
-/** A function whose SQL does not depend on the types of what it is given. */
+/** A function whose SQL does not depend on the types of its arguments. */
 const simple = (
   usage: string,
   parameters: ReadonlyArray<Parameter>,
@@ -130,7 +130,7 @@ const simple = (
 simple("abs(value)", ["number"], "number", (x) => `abs(${x})`)
 simple("ceiling(value)", ["number"], "number", (x) => `ceil(${x})`)
 simple("floor(value)", ["number"], "number", (x) => `floor(${x})`)
-// No value where there is no result that JSON can write.
+// NULL if the result is not a number that JSON can have.
 simple("mod(value, divisor)", ["number", "number"], "number", (x, y) => `CASE WHEN ${y} <> 0 THEN ${x} % ${y} END`)
 simple("sqrt(value)", ["number"], "number", (x) => `try(sqrt(${x}))`)
 simple("ln(value)", ["number"], "number", (x) => `try(ln(${x}))`)
@@ -143,7 +143,7 @@ simple(
   (x, y) => `CASE WHEN isfinite(power(${x}, ${y})) THEN power(${x}, ${y}) END`
 )
 simple("round(value, num_decimals)", ["number", "number"], "number", (x, digits = "") => {
-  // DuckDB rounds decimals to a fixed number of digits only, and a DOUBLE has no more than fifteen.
+  // DuckDB rounds decimals only to a constant number of digits, and a DOUBLE has at most fifteen.
   const fixed = /^(\d{1,2})::BIGINT$/.exec(digits)
   return fixed === null
     ? `round(CAST(${x} AS DOUBLE), CAST(greatest(-30, least(15, ${digits})) AS INTEGER))`
@@ -158,7 +158,7 @@ simple(
   "replace(string, old_string, new_string)",
   ["string", "string", "string"],
   "string",
-  // Replacing by nothing counts what there is to replace, and never makes a text longer.
+  // The number of replacements follows from the length after replacing with an empty text, which is never longer.
   (...texts) =>
     once(
       texts,
@@ -174,8 +174,8 @@ simple(
   (s, start, length) => `substring(${s}, ${whole(start ?? "")}, ${whole(length ?? "")})`
 )
 define("contains(string, search_string)", ["string", "string"], (_, ...args) =>
-  Result.succeed(answer(`contains(${args.map((arg) => arg.sql).join(", ")})`)))
-// Without a value where one of them has none (inferred: what most databases do).
+  Result.succeed(test(`contains(${args.map((arg) => arg.sql).join(", ")})`)))
+// NULL if one of the values is NULL (inferred: most databases do so).
 define(
   "concat(value_1, value_2, ...)",
   ["any"],
@@ -193,29 +193,29 @@ define(
 
 for (const unit of ["day", "month", "year", "hour", "minute", "second"] as const) {
   const inTime = unit === "hour" || unit === "minute" || unit === "second"
-  // Days are added to the wall clock, hours to the time that passes, as in filters.
+  // Days are added to local time, hours to elapsed time, as in filters.
   define(`add_${unit}s(number, date)`, ["number", "moment"], (clock, number = none, moment = none) => {
     const by = `to_${unit}s(CAST(${number.sql} AS ${inTime ? "BIGINT" : "INTEGER"}))`
     if (inTime) return Result.succeed(value("time", `(${asTime(clock, moment)} + ${by})`))
-    const sum = `(${wall(clock, moment)} + ${by})`
+    const sum = `(${local(clock, moment)} + ${by})`
     return Result.succeed(
       moment.type === "time" ? value("time", utc(clock, sum)) : value("date", `CAST(${sum} AS DATE)`)
     )
   })
-  // Complete units (inferred: databases differ, and Looker asks the database).
+  // Complete units (inferred: databases differ, and Looker leaves it to the database).
   define(`diff_${unit}s(start_date, end_date)`, ["moment", "moment"], (clock, start = none, end = none) => {
-    const of = inTime ? asTime : wall
+    const of = inTime ? asTime : local
     return Result.succeed(value("number", `date_sub('${unit}', ${of(clock, start)}, ${of(clock, end)})`))
   })
   define(`extract_${unit}s(date)`, ["moment"], (clock, moment = none) =>
-    Result.succeed(value("number", `date_part('${unit}', ${wall(clock, moment)})`))
+    Result.succeed(value("number", `date_part('${unit}', ${local(clock, moment)})`))
   )
   if (unit === "second") continue
   define(`trunc_${unit}s(date)`, ["moment"], (clock, moment = none) => {
-    const shown = wall(clock, moment)
+    const shown = local(clock, moment)
     const begun = `date_trunc('${unit}', ${shown})`
     if (!inTime) return Result.succeed(value("date", `CAST(${begun} AS DATE)`))
-    // By what has passed since: an hour that the clock shows twice would not find its way back to UTC.
+    // Subtracts what has passed since the start of the unit: a local hour that occurs twice could not be converted back to UTC.
     return Result.succeed(value("time", `(${asTime(clock, moment)} - (${shown} - ${begun}))`))
   })
 }
@@ -226,7 +226,7 @@ define("date_time(year, month, day, hours, minutes, seconds)", numbers(6), (cloc
 )
 define("now()", [], ({ now }) => Result.succeed(value("time", now)))
 
-define("is_null(value)", ["any"], (_, tested = none) => Result.succeed(answer(`(${tested.sql} IS NULL)`)))
+define("is_null(value)", ["any"], (_, tested = none) => Result.succeed(test(`(${tested.sql} IS NULL)`)))
 define(
   "coalesce(value_1, value_2, ...)",
   ["any"],
@@ -261,7 +261,7 @@ for (const operator of ["=", "!=", "<", "<=", ">", ">="]) {
       if (args.some((arg) => arg.type === "null"))
         return Result.fail("nothing compares with null: write is_null(value)")
       if (type === "yesno" && operator !== "=" && operator !== "!=") return Result.fail("yes and no have no order")
-      return Result.succeed(answer(`(${left} ${operator === "!=" ? "<>" : operator} ${right})`))
+      return Result.succeed(test(`(${left} ${operator === "!=" ? "<>" : operator} ${right})`))
     })
   )
 }
@@ -269,13 +269,13 @@ for (const operator of ["AND", "OR"]) {
   define(
     `${operator}(value_1, value_2)`,
     ["yesno"],
-    (_, ...args) => Result.succeed(answer(`(${args.map((arg) => arg.sql).join(` ${operator} `)})`)),
+    (_, ...args) => Result.succeed(test(`(${args.map((arg) => arg.sql).join(` ${operator} `)})`)),
     true
   )
 }
-define("NOT(value)", ["yesno"], (_, negated = none) => Result.succeed(answer(`(NOT coalesce(${negated.sql}, FALSE))`)))
+define("NOT(value)", ["yesno"], (_, negated = none) => Result.succeed(test(`(NOT coalesce(${negated.sql}, FALSE))`)))
 
-/** What the documentation has for table calculations only, which a database cannot compute from one row. */
+/** The functions that the documentation has for table calculations alone. A database cannot compute them from one row. */
 const tableCalculations = new Set(
   `acos asin atan beta_dist beta_inv binom_dist binom_inv chisq_dist chisq_inv chisq_test combin confidence_norm confidence_t correl
   cos count count_distinct covar_pop covar_samp degrees expon_dist f_dist f_inv fact gamma_dist gamma_inv geomean hypgeom_dist index
@@ -288,7 +288,7 @@ const tableCalculations = new Set(
 const fits = (parameter: Parameter, { type }: Value): boolean =>
   type === "null" || parameter === "any" || parameter === type || (parameter === "moment" && isMoment(type))
 
-const why = (name: string): string => {
+const unknownFunction = (name: string): string => {
   if (tableCalculations.has(name))
     return `${name} is only for table calculations, which the embedded Looker does not compute`
   if (name === "rand") return "rand is not supported by the embedded Looker: the same query gives the same result"
@@ -296,10 +296,10 @@ const why = (name: string): string => {
   return `there is no function ${name}${closest === undefined ? "" : `: write ${closest}`}`
 }
 
-/** The value of a call, or why there is none. */
+/** The value of a call, or what is wrong with the call. */
 export const apply = (clock: Clock, name: string, args: ReadonlyArray<Value>): Result.Result<Value, string> => {
   const found = functions.get(name)
-  if (found === undefined) return Result.fail(why(name))
+  if (found === undefined) return Result.fail(unknownFunction(name))
   const { build, parameters, repeats, usage } = found
   const written = name.startsWith("sign ") ? name.slice(5) : name
   if (repeats ? args.length < parameters.length : args.length !== parameters.length) {

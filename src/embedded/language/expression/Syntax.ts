@@ -1,11 +1,11 @@
 /**
- * The grammar of Looker's expression language: text to a tree, in which operators are calls by their symbol.
+ * The parser of Looker's expression language. In its trees, operators are calls of functions named after their symbols.
  *
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
 
-/** `at` counts characters from 1, and `depth` what is below, both for people: the one in messages, the other to keep them short. */
+/** `at` is the position of a node for messages, in characters from 1. `depth` is the number of levels below it. */
 interface At {
   readonly at: number
   readonly depth: number
@@ -29,7 +29,7 @@ const patterns = [
   ["number", /(\d{1,30}(?:\.\d{1,30})?|\.\d{1,30})(?![\w.])/y],
   ["string", /"((?:[^"\\]|\\.)*)"/sy],
   ["string", /'((?:[^'\\]|\\.)*)'/sy],
-  // What Looker writes around the filter of matches_filter, which may contain quotes of its own.
+  // Looker writes backticks around the filter of matches_filter, which can contain quotes.
   ["string", /`((?:[^`\\]|\\.)*)`/sy],
   ["word", /([A-Za-z_]\w*)/y],
   ["symbol", /(<=|>=|!=|[-+*/=<>(),])/y]
@@ -37,7 +37,7 @@ const patterns = [
 
 const where = (at: number): string => `at character ${at}`
 
-/** Nesting that nobody writes by hand, and that databases refuse before long. */
+/** Levels of nesting. Databases have a limit too. */
 const deepest = 100
 
 const unknown = (text: string, index: number): string => {
@@ -80,7 +80,7 @@ const describe = ({ at, kind, text }: Token): string =>
   kind === "end" ? "the end" : `${JSON.stringify(text)} ${where(at)}`
 
 /**
- * OR, AND, NOT, comparison, + and -, * and /, a sign: from what binds least to what binds most.
+ * Recursive descent, from the lowest precedence to the highest: OR, AND, NOT, comparison, + and -, * and /, a sign.
  */
 export const parse = (text: string): Parsed =>
   Result.gen(function* () {
@@ -136,7 +136,7 @@ export const parse = (text: string): Parsed =>
         ? primary()
         : nested(() => Result.flatMap(sign(), (value) => call(`sign ${operator.text}`, [value], operator.at)))
     }
-    /** A limit to the recursion, which no text may exhaust the stack with. */
+    /** Limits the recursion, so that no text can exhaust the stack. */
     const nested = (parse: () => Parsed): Parsed => {
       if (level >= deepest) return Result.fail(`the expression is nested too deeply ${where(peek().at)}`)
       level++

@@ -1,11 +1,10 @@
 /**
  * Filters on dates and times: `today`, `3 days ago for 2 days`, `before 2018-05-18 12:00`, `this year to second`, `Monday`.
  *
- * All of them are half-open intervals: a value at the start is in, one at the end is out. An interval is worked out on the wall clock of
- * the query's time zone and only then put into UTC, which is what columns of type `time` hold; so a day can have 23 or 25 hours.
- * A local time that a change of the clock leaves out means the time as long after the change (02:30 is 03:30), and one that comes
- * twice means the first. Hours, minutes and seconds are counted as they pass. Weeks begin on Monday. A fiscal year is the
- * calendar year, as in a model without a `fiscal_month_offset`.
+ * All of them are half-open intervals: the start is included, the end is not. An interval is computed in local time of the query's time
+ * zone and then converted to UTC, the zone of columns of type `time`, so a day can have 23 or 25 hours. A local time that a clock change
+ * skips is moved forward by the change (02:30 becomes 03:30), and of a local time that occurs twice the first is used. Hours, minutes and
+ * seconds are elapsed time. Weeks begin on Monday. A fiscal year is the calendar year, as in a model without a `fiscal_month_offset`.
  *
  * @since 0.1.0
  */
@@ -14,13 +13,13 @@ import * as Result from "effect/Result"
 import { literal } from "../../database/Sql.ts"
 import { type Condition, collect, is, isNot, isNotNull, isNull, split, type Term } from "./Term.ts"
 
-/** Milliseconds since 1970, in the column's own terms: UTC for a `time`, the wall clock as if it were UTC for a `date`. */
+/** Milliseconds since 1970 as the column has them: in UTC for a `time`, in local time as if it were UTC for a `date`. */
 type Instant = number
 
-/** An instant with what the wall clock shows, or should show: a midnight that a change of the clock leaves out is still one. */
+/** An instant with its local time. A midnight that a clock change skips is kept as local time. */
 interface Moment {
   readonly instant: Instant
-  readonly wall: number
+  readonly local: number
 }
 
 interface Period {
@@ -30,8 +29,10 @@ interface Period {
 
 interface Calendar {
   readonly now: Moment
+  /** The moment of an instant. */
   readonly at: (instant: Instant) => Moment
-  readonly on: (wall: number) => Moment
+  /** The moment of a local time. */
+  readonly on: (local: number) => Moment
 }
 
 export const zoneOf = (timezone: string): Result.Result<DateTime.TimeZone.Named, string> =>
@@ -49,22 +50,22 @@ const calendarOf = (
   const zone = found.success
   const at = (instant: Instant): Moment => ({
     instant,
-    wall: DateTime.toDate(DateTime.setZone(DateTime.makeUnsafe(instant), zone)).getTime()
+    local: DateTime.toDate(DateTime.setZone(DateTime.makeUnsafe(instant), zone)).getTime()
   })
   if (type === "date") {
-    const same = (wall: number): Moment => ({ instant: wall, wall })
-    return Result.succeed({ now: same(at(now).wall), at: same, on: same })
+    const same = (local: number): Moment => ({ instant: local, local })
+    return Result.succeed({ now: same(at(now).local), at: same, on: same })
   }
-  const on = (wall: number): Moment => ({
-    instant: DateTime.toEpochMillis(DateTime.setZone(DateTime.makeUnsafe(wall), zone, { adjustForTimeZone: true })),
-    wall
+  const on = (local: number): Moment => ({
+    instant: DateTime.toEpochMillis(DateTime.setZone(DateTime.makeUnsafe(local), zone, { adjustForTimeZone: true })),
+    local
   })
   return Result.succeed({ now: at(now), at, on })
 }
 
 const day = 86_400_000
 
-/** Seconds, minutes and hours pass by themselves, whatever the clock on the wall is set to; days and months are what it shows. */
+/** Seconds, minutes and hours are elapsed time, days and months are local dates. */
 const units = {
   second: { of: "time", size: 1000 },
   minute: { of: "time", size: 60_000 },
@@ -82,7 +83,7 @@ const unitPattern = "(second|minute|hour|day|week|month|(?:fiscal )?quarter|(?:f
 
 const isUnit = (text: string): text is Unit => Object.hasOwn(units, text)
 
-/** What `unitPattern` found. */
+/** The unit that `unitPattern` matched. */
 const unitOf = (text: string | undefined): Unit => {
   const unit = (text ?? "").replace("fiscal ", "")
   return isUnit(unit) ? unit : "day"
@@ -90,57 +91,57 @@ const unitOf = (text: string | undefined): Unit => {
 
 const remainder = (value: number, divisor: number): number => ((value % divisor) + divisor) % divisor
 
-/** `Date.UTC` takes the year 1 for 1901. */
-const wallOf = (year: number, month: number, date: number): number => new Date(0).setUTCFullYear(year, month, date)
+/** `Date.UTC` reads the year 1 as 1901. */
+const localOf = (year: number, month: number, date: number): number => new Date(0).setUTCFullYear(year, month, date)
 
-// What DuckDB reads without another notation; a bound at the very end of it may be one second short.
-const first = wallOf(1, 0, 1)
-const last = wallOf(10_000, 0, 1)
+// The years that DuckDB reads in this notation. A bound at the end of them can be one second too early.
+const first = localOf(1, 0, 1)
+const last = localOf(10_000, 0, 1)
 
 const startOf = (calendar: Calendar, unit: Unit): Moment => {
   const { of, size } = units[unit]
-  const { instant, wall } = calendar.now
-  if (of === "time") return calendar.at(instant - remainder(wall, size))
-  const midnight = wall - remainder(wall, day)
+  const { instant, local } = calendar.now
+  if (of === "time") return calendar.at(instant - remainder(local, size))
+  const midnight = local - remainder(local, day)
   // 1970 began on a Thursday.
   if (of === "days") return calendar.on(midnight - (size === 1 ? 0 : remainder(midnight / day + 3, size) * day))
-  const date = new Date(wall)
+  const date = new Date(local)
   const month = date.getUTCMonth()
-  return calendar.on(wallOf(date.getUTCFullYear(), month - (month % size), 1))
+  return calendar.on(localOf(date.getUTCFullYear(), month - (month % size), 1))
 }
 
-const nowhere: Moment = { instant: Number.NaN, wall: Number.NaN }
+const outOfRange: Moment = { instant: Number.NaN, local: Number.NaN }
 
-/** Nowhere outside of the years 1 to 9999. January 31st plus a month is the last of February. */
-const plus = (calendar: Calendar, { instant, wall }: Moment, count: number, unit: Unit): Moment => {
+/** Out of range outside of the years 1 to 9999. January 31st plus a month is the last day of February. */
+const plus = (calendar: Calendar, { instant, local }: Moment, count: number, unit: Unit): Moment => {
   const { of, size } = units[unit]
   const within = (at: number) => at >= first && at <= last
   if (of === "time") {
     const moved = instant + count * size
-    return within(moved) ? calendar.at(moved) : nowhere
+    return within(moved) ? calendar.at(moved) : outOfRange
   }
-  const date = new Date(wall)
+  const date = new Date(local)
   const month = date.getUTCFullYear() * 12 + date.getUTCMonth() + count * size
-  const beginning = (month: number) => wallOf(Math.floor(month / 12), remainder(month, 12), 1)
+  const beginning = (month: number) => localOf(Math.floor(month / 12), remainder(month, 12), 1)
   const length = (beginning(month + 1) - beginning(month)) / day
   const moved =
     of === "days"
-      ? wall + count * size * day
-      : beginning(month) + (Math.min(date.getUTCDate(), length) - 1) * day + remainder(wall, day)
-  return within(moved) ? calendar.on(moved) : nowhere
+      ? local + count * size * day
+      : beginning(month) + (Math.min(date.getUTCDate(), length) - 1) * day + remainder(local, day)
+  return within(moved) ? calendar.on(moved) : outOfRange
 }
 
 const periodOf = (calendar: Calendar, start: Moment, count: number, unit: Unit): Result.Result<Period, string> =>
   Result.succeed({ start, end: plus(calendar, start, count, unit) })
 
-/** The unit that begins `count` units after the current one. */
+/** The period of one unit that begins `count` units after the current one. */
 const nth = (calendar: Calendar, count: number, unit: Unit): Result.Result<Period, string> =>
   periodOf(calendar, plus(calendar, startOf(calendar, unit), count, unit), 1, unit)
 
 const absolutePattern =
   /^(fy)?(\d{4})(?:[-/]q([1-4])|[-/](\d{2})(?:[-/](\d{2})(?:[ t](\d{1,2}):(\d{2})(?::(\d{2}))?)?)?)?$/
 
-/** The period that a date stands for: `2001` a year, `2001-01` a month, `2001-Q1` a quarter, up to a second. */
+/** The period of an absolute date: `2001` is a year, `2001-01` a month, `2001-Q1` a quarter, and so on to the second. */
 const absolute = (calendar: Calendar, text: string): Result.Result<Period, string> | undefined => {
   const found = absolutePattern.exec(text)
   if (found === null || (found[1] !== undefined && found[4] !== undefined)) return undefined
@@ -148,7 +149,7 @@ const absolute = (calendar: Calendar, text: string): Result.Result<Period, strin
     .slice(2)
     .map((part) => (part === undefined ? undefined : Number(part)))
   const inYear = quarter !== undefined ? (quarter - 1) * 3 : (month ?? 1) - 1
-  const start = wallOf(year, inYear, date ?? 1)
+  const start = localOf(year, inYear, date ?? 1)
   const shown = new Date(start)
   const exists = shown.getUTCMonth() === inYear && shown.getUTCDate() === (date ?? 1) && year > 0
   if (!exists || (hour ?? 0) > 23 || (minute ?? 0) > 59 || (second ?? 0) > 59) {
@@ -187,7 +188,7 @@ const unreadable = (text: string): string => {
   return `${shown} is no date or time such as 2018-05-18, 2018-05-18 12:00, 2018-Q2, today, last month, 3 days ago or 2 weeks from now`
 }
 
-/** A period that has a place in time by itself. Its beginning is what `before`, `after`, `for` and `to` mean. */
+/** A date, or a period relative to the present. `before`, `after`, `for` and `to` use its beginning. */
 const point = (calendar: Calendar, text: string): Result.Result<Period, string> => {
   const date = absolute(calendar, text)
   if (date !== undefined) return date
@@ -195,8 +196,8 @@ const point = (calendar: Calendar, text: string): Result.Result<Period, string> 
   if (text === "yesterday" || text === "today" || text === "tomorrow") return nth(calendar, days[text], "day")
   const weekday = weekdayPattern.exec(text)
   if (weekday !== null) {
-    // The most recent one, as documented; that today counts, and what last and next mean, is inferred.
-    const today = remainder(Math.floor(calendar.now.wall / day) + 3, 7)
+    // The most recent one, as documented. That today counts, and the meaning of last and next, is inferred.
+    const today = remainder(Math.floor(calendar.now.local / day) + 3, 7)
     const back = remainder(today - weekdays.indexOf(weekday[2] ?? ""), 7)
     return nth(calendar, weekday[1] === "next" ? 7 - back : weekday[1] === "last" && back === 0 ? -7 : -back, "day")
   }
@@ -208,8 +209,8 @@ const point = (calendar: Calendar, text: string): Result.Result<Period, string> 
     }
     return nth(calendar, relative[1] === "next" ? 1 : relative[1] === "last" ? -1 : 0, unit)
   }
-  // `7 days from now` is that day, as `2 months from now` is that month: of the two examples that contradict each other in Looker's
-  // documentation, the one that mirrors `ago`.
+  // `7 days from now` is that day, and `2 months from now` that month. Two examples in Looker's documentation contradict each other; this
+  // follows the one that mirrors `ago`.
   const offset = offsetPattern.exec(text)
   if (offset !== null) return nth(calendar, Number(offset[1]) * (offset[3] === "ago" ? -1 : 1), unitOf(offset[2]))
   return Result.fail(unreadable(text))
@@ -239,7 +240,7 @@ const period = (calendar: Calendar, text: string): Result.Result<Period, string>
   const [count, unit] = [Number(duration[1]), unitOf(duration[2])]
   if (count === 0) return Result.fail(`${JSON.stringify(text)} is no time at all`)
   const current = startOf(calendar, unit)
-  // With the current one, as documented: `3 days` ends with today. The documentation counts seconds up to now instead.
+  // The current unit is included, as documented: `3 days` ends with today. Seconds are counted up to now, as documented too.
   if (unit === "second" && count > 1)
     return Result.succeed({ start: plus(calendar, current, -count, unit), end: current })
   return Result.succeed({ start: plus(calendar, current, 1 - count, unit), end: plus(calendar, current, 1, unit) })

@@ -12,7 +12,7 @@ const comparison = new RegExp(`^(>=|<=|<>|!=|>|<)\\s*(${numberPattern})$`)
 const interval = new RegExp(`^([[(])\\s*(${numberPattern}|-inf)?\\s*,\\s*(${numberPattern}|inf)?\\s*([\\])])$`, "i")
 const range = new RegExp(`^(${numberPattern})?\\s*\\bto\\b\\s*(${numberPattern})?$`, "i")
 
-/** Splits at a separator that is outside of brackets. */
+/** Splits at separators outside of brackets. */
 const splitOutside = (text: string, separator: RegExp): ReadonlyArray<string> => {
   const parts: Array<string> = []
   let depth = 0
@@ -66,11 +66,11 @@ const numberTerm = (column: string, text: string, negated: boolean): Result.Resu
 }
 
 /**
- * A NOT in the first condition and in no other negates them all (`NOT 66, 99, 4`), as documented. `NOT (3,12)` is everything
- * outside of the open interval, 3 and 12 included: what the notation says, and the documentation's "x < 3 and x > 12" cannot be meant.
+ * A NOT in the first condition and in no other negates all of them (`NOT 66, 99, 4`), as documented. `NOT (3,12)` is everything outside of
+ * the open interval, 3 and 12 included, as the notation has it: no number meets the documentation's "x < 3 and x > 12".
  */
 export const numberCondition = (column: string, expression: string): Condition => {
-  // Single spaces: looking for an end of the longer ones would take as long as they are, again and again.
+  // Single spaces, because the search for a separator would start again at every space of a long run.
   const texts = splitOutside(expression.replace(/\s+/g, " "), / ?, ?| OR /iy).filter((text) => text !== "")
   const [first, ...others] = texts.map((text) => /^NOT\b/i.test(text))
   const noneOf = first === true && !others.includes(true)

@@ -7,20 +7,20 @@ import * as Result from "effect/Result"
 import { literal } from "../../database/Sql.ts"
 import { type Condition, combine, equals, equalsNot, is, isNot, isNotNull, isNull, type Term } from "./Term.ts"
 
-/** A piece of a string filter: a character that stands for itself, or a wildcard: `%` for any text, `_` for one character. */
+/** A piece of a string filter: a literal character, or a wildcard: `%` for any text, `_` for one character. */
 type Piece = { readonly char: string } | "%" | "_"
 
 interface StringTerm {
   readonly pieces: ReadonlyArray<Piece>
   readonly negative: boolean
-  /** Quotes or `^` say that a word such as NULL is a text. */
+  /** Whether there are quotes or a `^`, which make a word such as NULL a text. */
   readonly verbatim: boolean
 }
 
 /**
- * Splits at commas. `^` takes the next character as it is, and so does `\` where that is a special one (Looker's own form fields
- * write `Santa Cruz\, CA`). Double quotes keep commas, spaces, wildcards, a leading minus and the words NULL and EMPTY as text: what
- * Looker's form fields write for values that contain them; in quotes `^` too is text unless a special character follows.
+ * Splits at commas. `^` escapes the next character, and so does `\` before a special one (Looker's own form fields write
+ * `Santa Cruz\, CA`). In double quotes, which Looker's form fields write around such values, commas, spaces, wildcards, a leading minus
+ * and the words NULL and EMPTY are text, and so is `^` unless a special character follows.
  */
 const readTerms = (expression: string): Result.Result<ReadonlyArray<StringTerm>, string> => {
   const terms: Array<StringTerm> = []
@@ -69,8 +69,9 @@ const plainText = (pieces: ReadonlyArray<Piece>): string =>
   pieces.map((piece) => (isWildcard(piece) ? piece : piece.char)).join("")
 
 /**
- * LIKE where `%` is all that is special in the pattern: with `_` or ESCAPE, DuckDB tries every split of the text, which for a handful of
- * wildcards takes for ever, and does not let itself be interrupted. Its regular expressions take a time that grows with the text.
+ * LIKE if `%` is the only special character of the pattern, and otherwise a regular expression, which takes time in proportion to the
+ * text. For LIKE with `_` or ESCAPE, DuckDB tries every split of the text, which takes forever with a few wildcards, and cannot be
+ * interrupted.
  */
 const matchSql = (column: string, pieces: ReadonlyArray<Piece>): string => {
   if (pieces.every((piece) => piece === "%" || (piece !== "_" && !/[%_]/.test(piece.char)))) {
@@ -80,7 +81,7 @@ const matchSql = (column: string, pieces: ReadonlyArray<Piece>): string => {
     if (isWildcard(piece)) return piece === "%" ? ".*" : "."
     return piece.char.replace(/[\\^$.*+?()[\]{}|]/, "\\$&")
   })
-  // With "s" a wildcard may be the end of a line.
+  // With "s" a wildcard matches the end of a line too.
   return `regexp_full_match(${column}, ${literal(pattern.join(""))}, 's')`
 }
 

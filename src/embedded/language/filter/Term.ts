@@ -1,14 +1,14 @@
 /**
- * What the terms of a filter expression become, and how a list of them is put together: the part that filters of all types share.
+ * The terms of a filter expression as SQL, and how a list of them is combined. Filters of all types share this.
  *
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
 
-/** A SQL condition, or why the expression cannot be read. An empty condition means any value. */
+/** An SQL condition, or why the expression cannot be read. An empty condition means any value. */
 export type Condition = Result.Result<string, string>
 
-/** What one term asks for, and whether it excludes. `value` is there where it is about one value only. */
+/** One term of a list: its condition, and whether it excludes values. A term about a single value has that `value` as SQL. */
 export interface Term {
   readonly sql: string
   readonly negative: boolean
@@ -28,17 +28,17 @@ export const equals = (column: string, value: string): Term => ({ ...is(`${colum
 
 export const equalsNot = (column: string, value: string): Term => ({ ...isNot(column, `${column} <> ${value}`), value })
 
-/** Thousands of comparisons one by one take a database seconds, and a list none. */
+/** Comparisons with single values become one list: thousands of separate comparisons take DuckDB seconds. */
 const grouped = (column: string, terms: ReadonlyArray<Term>, negative: boolean): ReadonlyArray<string> => {
-  const asked = terms.filter((term) => term.negative === negative)
-  const values = asked.map((term) => term.value).filter((value) => value !== undefined)
-  if (values.length < 2) return asked.map((term) => term.sql)
+  const matching = terms.filter((term) => term.negative === negative)
+  const values = matching.map((term) => term.value).filter((value) => value !== undefined)
+  if (values.length < 2) return matching.map((term) => term.sql)
   const list = `(${values.join(", ")})`
   const one = negative ? isNot(column, `${column} NOT IN ${list}`) : is(`${column} IN ${list}`)
-  return [one, ...asked.filter((term) => term.value === undefined)].map((term) => term.sql)
+  return [one, ...matching.filter((term) => term.value === undefined)].map((term) => term.sql)
 }
 
-/** One of what is asked for, and none of what is excluded: `FOO%,-FOOD`. */
+/** One of the included values, and none of the excluded ones: `FOO%,-FOOD`. */
 export const combine = (column: string, terms: ReadonlyArray<Term>): string => {
   const positive = grouped(column, terms, false)
   const some = positive.length < 2 ? positive : [`(${positive.join(" OR ")})`]

@@ -64,7 +64,7 @@ const queueTimedOut = (timeout: Duration.Duration) =>
 const resultOf = (database: DuckDb["Service"], { faults, task }: Entry): Effect.Effect<ResultSet, DatabaseError> => {
   const fault = faults.find((fault) => fault._tag === "Error")
   if (fault !== undefined) return Effect.fail(new DatabaseError({ message: fault.message, line: fault.line }))
-  if (!runsQuery(task)) return Effect.succeed(QueryExecution.unrun(task.plan))
+  if (!runsQuery(task)) return Effect.succeed(QueryExecution.withoutRows(task.plan))
   // A defect must not leave the task running for ever.
   return Effect.catchDefect(QueryExecution.run(database, task.plan, task.id), (defect) =>
     Effect.andThen(

@@ -78,7 +78,7 @@ export const make = Effect.gen(function* () {
   let current: Redacted.Redacted | undefined
 
   const logout = (token: Redacted.Redacted) =>
-    call(LookerApi.logout, (send) => send({}), token).pipe(
+    call(LookerApi.logout, (send) => send({}), { token }).pipe(
       Effect.timeout(policy.cleanupTimeout),
       Effect.ignore,
       Effect.withSpan("LookerAuth.logout")
@@ -88,7 +88,7 @@ export const make = Effect.gen(function* () {
   const enterWorkspace = (token: Redacted.Redacted) => {
     const { workspace } = settings
     if (workspace === undefined) return Effect.void
-    return call(LookerApi.updateSession, (send) => send({ payload: { workspace_id: workspace } }), token).pipe(
+    return call(LookerApi.updateSession, (send) => send({ payload: { workspace_id: workspace } }), { token }).pipe(
       Effect.mapError((error) =>
         answer.isRefusal(error) || error._tag === "ValidationFailed"
           ? refused(`Looker refused the workspace "${workspace}"`, error)

@@ -27,7 +27,6 @@ import type { ResultFormat, RowFormat } from "./domain/ResultFormat.ts"
 import * as SqlError from "./domain/SqlError.ts"
 import { Id, Json, openStruct } from "./domain/Wire.ts"
 import { resultsEndpoint } from "./internal/answer.ts"
-import { CurrentDeparture, type Departure } from "./internal/caller.ts"
 import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
@@ -238,46 +237,33 @@ export const make = Effect.gen(function* () {
       .killQuery(taskId)
       .pipe(Effect.timeout(policy.cleanupTimeout), Effect.ignore, traced.withSpan("QueryTaskRun.kill"))
 
-  const createTask = (queryId: string, options: StartOptions, departure: Departure) =>
+  const createTask = (queryId: string, options: StartOptions, onCreated: (taskId: string) => void) =>
     tasks
       // The whole answer would hold the query again, and only the id is needed.
       .createQueryTask(
         { query_id: queryId, result_format: options.format ?? "json" },
-        { ...options.params, fields: "id" }
+        { ...options.params, fields: "id" },
+        { onCreated: ({ id }) => Effect.sync(() => onCreated(id)) }
       )
-      .pipe(
-        Effect.map(({ id }) => id),
-        Effect.provideService(CurrentDeparture, departure)
-      )
+      .pipe(Effect.map(({ id }) => id))
 
-  /**
-   * Runs what creates a task, to be used in an uninterruptible region. An interruption while the response is on its way waits for it for a
-   * limited time: only a task whose id is known can be killed. A request that has not been sent yet is not waited for.
-   */
-  const starting = Effect.fnUntraced(function* <A extends { readonly taskId: string }, E>(
-    create: (departure: Departure) => Effect.Effect<A, E>,
+  /** Creates a task, and kills it if the creation is interrupted. To be used in an uninterruptible region. */
+  const starting = <A, E>(
+    create: (onCreated: (taskId: string) => void) => Effect.Effect<A, E>,
     restore: Restore
-  ) {
-    const departure: Departure = { underWay: false }
-    const fiber = yield* Effect.forkDetach(restore(create(departure)))
-    return yield* restore(Fiber.join(fiber)).pipe(
-      Effect.onInterrupt(() =>
-        Effect.gen(function* () {
-          if (departure.underWay) yield* Effect.timeoutOption(Fiber.await(fiber), policy.cleanupTimeout)
-          yield* Fiber.interrupt(fiber)
-          const exit = yield* Fiber.await(fiber)
-          if (Exit.isSuccess(exit)) yield* kill(exit.value.taskId)
+  ): Effect.Effect<A, E> =>
+    Effect.suspend(() => {
+      let created: string | undefined
+      return restore(
+        create((taskId) => {
+          created = taskId
         })
-      )
-    )
-  })
+      ).pipe(Effect.onInterrupt(() => (created === undefined ? Effect.void : kill(created))))
+    })
 
   const start = (queryId: string, options: StartOptions = {}) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.map(
-        starting((departure) => Effect.map(createTask(queryId, options, departure), (taskId) => ({ taskId })), restore),
-        ({ taskId }) => taskId
-      )
+      starting((onCreated) => createTask(queryId, options, onCreated), restore)
     ).pipe(traced.withSpan("QueryTaskRun.start"))
 
   const withTask = <A, E, R>(
@@ -288,9 +274,9 @@ export const make = Effect.gen(function* () {
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const query = yield* restore(createQuery(input))
-        const started = yield* starting((departure) => {
+        const started = yield* starting((onCreated) => {
           const create = (query: CreatedQuery): Effect.Effect<Started, LookerError.CreateError> =>
-            Effect.map(createTask(query.id, options, departure), (taskId) => ({ query, taskId }))
+            Effect.map(createTask(query.id, options, onCreated), (taskId) => ({ query, taskId }))
           return Effect.catchTag(create(query), "NotFound", () => Effect.flatMap(createAgain(input, query.id), create))
         }, restore)
         return yield* restore(use(started)).pipe(

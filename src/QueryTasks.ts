@@ -23,6 +23,7 @@ import { scan } from "./internal/scan.ts"
 import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerHttp } from "./LookerHttp.ts"
+import { LookerPolicy } from "./LookerPolicy.ts"
 
 /**
  * The body of a finished task's results, in the task's own format. It can be read once: as a whole, or as it arrives.
@@ -63,10 +64,14 @@ export class QueryTasks extends Context.Service<
     /**
      * `POST /query_tasks`. Starts a run, and would start a second one if it were repeated, so it is not sent again after a failure that
      * may have reached Looker (see `LookerPolicy.Options.repeatCreateQueryTask`).
+     *
+     * `onCreated` is for programs that must not lose a task. It runs with the task as soon as Looker has answered. With it, an interruption
+     * waits `LookerPolicy.cleanupTimeout` for the response to a request that has been sent.
      */
     createQueryTask(
       task: QueryTask.CreateQueryTask,
-      params?: QueryTask.CreateQueryTaskParams
+      params?: QueryTask.CreateQueryTaskParams,
+      options?: { readonly onCreated?: ((task: QueryTask.QueryTask) => Effect.Effect<void>) | undefined }
     ): Effect.Effect<QueryTask.QueryTask, LookerError.CreateError>
     /** `GET /query_tasks/{query_task_id}`; `fields` is a comma-separated list of the keys to answer with. */
     queryTask(
@@ -103,11 +108,15 @@ export class QueryTasks extends Context.Service<
  */
 export const make = Effect.gen(function* () {
   const { call, timeout } = yield* LookerHttp
+  const { cleanupTimeout } = yield* LookerPolicy
 
-  const createQueryTask = (task: QueryTask.CreateQueryTask, params: QueryTask.CreateQueryTaskParams = {}) =>
-    call(LookerApi.createQueryTask, (send) => send({ payload: task, query: params })).pipe(
-      traced.withSpan("QueryTasks.createQueryTask")
-    )
+  const createQueryTask: QueryTasks["Service"]["createQueryTask"] = (task, params = {}, { onCreated } = {}) =>
+    (onCreated === undefined
+      ? call(LookerApi.createQueryTask, (send) => send({ payload: task, query: params }))
+      : call(LookerApi.createQueryTask, (send) => Effect.tap(send({ payload: task, query: params }), onCreated), {
+          grace: cleanupTimeout
+        })
+    ).pipe(traced.withSpan("QueryTasks.createQueryTask"))
 
   const queryTask = (taskId: string, options: { readonly fields?: string | undefined } = {}) =>
     call(LookerApi.queryTask, (send) =>

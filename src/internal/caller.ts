@@ -3,7 +3,6 @@
  *
  * The login uses one without a token, everything else one with.
  */
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -47,19 +46,23 @@ export type Send<Endpoint extends HttpApiEndpoint.ConstraintRequest> = HttpApiCl
 >
 
 /**
+ * - `token`: sent as it is, in place of the one that the caller has
+ * - `grace`: how long an interruption waits for a request that has been sent: `use` goes on for so long, and then the call is interrupted.
+ *   What waits for the gate, a token or a retry is interrupted at once, as everything is without it
+ */
+export interface CallOptions {
+  readonly token?: Redacted.Redacted | undefined
+  readonly grace?: Duration.Duration | undefined
+}
+
+/**
  * Calls one endpoint of the contract. `use` sends the request; what it takes longer than the timeout, or fails with and the policy retries,
  * is handled here.
  */
 export type Caller = <Endpoint extends LookerApi.Endpoint, A>(
   endpoint: Endpoint,
-  use: (send: Send<Endpoint>) => Effect.Effect<A, RawError>
-) => Effect.Effect<A, EndpointError<Endpoint>>
-
-/** The same, also with a token of the caller's own choice, which is sent as it is. */
-export type CallerAs = <Endpoint extends LookerApi.Endpoint, A>(
-  endpoint: Endpoint,
   use: (send: Send<Endpoint>) => Effect.Effect<A, RawError>,
-  token?: Redacted.Redacted
+  options?: CallOptions
 ) => Effect.Effect<A, EndpointError<Endpoint>>
 
 const headers = { accept: "application/json, */*;q=0.1", "x-looker-appid": "effect-looker" }
@@ -108,27 +111,6 @@ const understand = (error: RawError, { response }: Exchange): Effect.Effect<neve
     : answer.fromUndecodable(response, error.message)
 }
 
-/** Whether the request of a call has left and its answer has not come. */
-export interface Departure {
-  underWay: boolean
-}
-
-/** For a caller who has to know whether something may have begun in Looker when he stops waiting for it. */
-export const CurrentDeparture = Context.Reference<Departure>("effect-looker/internal/Departure", {
-  defaultValue: () => ({ underWay: false })
-})
-
-const departing = <A, E>(send: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.withFiber((fiber) => {
-    const departure = fiber.getRef(CurrentDeparture)
-    departure.underWay = true
-    return Effect.onExit(send, () =>
-      Effect.sync(() => {
-        departure.underWay = false
-      })
-    )
-  })
-
 /** Where a call takes its token from, and where it says that one was refused. */
 interface Tokens {
   readonly token: Effect.Effect<Redacted.Redacted, LookerError.HttpError>
@@ -162,7 +144,7 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly tokens?: Tokens
   /** Absent for the login, which everything else waits for. */
   readonly gate?: Gate<LookerError.HttpError>
-}): Effect.fn.Return<CallerAs, never, Scope.Scope> {
+}): Effect.fn.Return<Caller, never, Scope.Scope> {
   const { gate, httpClient, policy, settings, tokens } = options
   const within = yield* deadline.make(settings.timeout)
   const retry = Schedule.tap(policy.retry, ({ duration, input }) =>
@@ -197,19 +179,19 @@ export const make = Effect.fnUntraced(function* (options: {
   const call = <A>(
     endpoint: Endpoint.Declaration,
     use: (send: unknown) => Effect.Effect<A, RawError>,
-    token?: Redacted.Redacted
+    { grace, token }: CallOptions = {}
   ) => {
     const operation = operationOf(endpoint)
     const { errorStatuses, priority } = operation
     const send = (token?: Redacted.Redacted) => {
       const attempt = Effect.withFiber((fiber) => {
         const exchange: Exchange = {}
-        const used = use(sender(operation, token, exchange))
-        // A login is on its way for many, whoever it was that asked first.
-        const sent = tokens === undefined ? used : departing(used)
+        const sent = use(sender(operation, token, exchange))
         const answered = Effect.catch(sent, (error) => understand(error, exchange))
-        return within(withoutUnseenSpan(answered, fiber), () =>
-          Effect.fail(answer.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout)))
+        return within(
+          withoutUnseenSpan(answered, fiber),
+          () => Effect.fail(answer.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout))),
+          grace
         )
       })
       // The time at the gate is not the request's.
@@ -236,5 +218,5 @@ export const make = Effect.fnUntraced(function* (options: {
   }
 
   // What an endpoint takes and gives is in its type, and here in its schemas.
-  return call as CallerAs
+  return call as Caller
 })

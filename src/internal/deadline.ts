@@ -11,10 +11,14 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { elapsedMillis } from "./elapsed.ts"
 
-/** The effect, interrupted and replaced by `late` if it takes longer than the limit. */
+/**
+ * The effect, interrupted and replaced by `late` if it takes longer than the limit. With `grace`, an interruption from outside first waits so
+ * long for the effect to end.
+ */
 export type Within = <A, E, R, E2>(
   effect: Effect.Effect<A, E, R>,
-  late: () => Effect.Effect<never, E2>
+  late: () => Effect.Effect<never, E2>,
+  grace?: Duration.Duration
 ) => Effect.Effect<A, E | E2, R>
 
 /** The clock is looked at this often, in milliseconds, so that an idle program is not kept alive for the whole limit. */
@@ -50,26 +54,40 @@ export const make = Effect.fnUntraced(function* (
   })
   yield* Effect.forkScoped(watchClock)
 
-  return (effect, late) =>
-    Effect.flatMap(Effect.forkChild(effect, { startImmediately: true }), (fiber) =>
-      Effect.callback((resume) => {
-        let isLate = false
-        const one: Running = {
-          until: elapsedMillis(clock) + millis,
-          expire: () => {
-            isLate = true
-            fiber.interruptUnsafe()
-          }
+  const join = <A, E, E2>(
+    fiber: Fiber.Fiber<A, E>,
+    late: () => Effect.Effect<never, E2>,
+    onInterrupt?: Effect.Effect<void>
+  ): Effect.Effect<A, E | E2> =>
+    Effect.callback((resume) => {
+      let isLate = false
+      const one: Running = {
+        until: elapsedMillis(clock) + millis,
+        expire: () => {
+          isLate = true
+          fiber.interruptUnsafe()
         }
-        running.add(one)
-        fiber.addObserver((exit) => {
-          running.delete(one)
-          resume(isLate && Exit.hasInterrupts(exit) ? late() : exit)
-        })
-        busy.openUnsafe()
-        return Fiber.interrupt(fiber)
+      }
+      running.add(one)
+      fiber.addObserver((exit) => {
+        running.delete(one)
+        resume(isLate && Exit.hasInterrupts(exit) ? late() : exit)
       })
+      busy.openUnsafe()
+      return onInterrupt
+    })
+
+  return (effect, late, grace) => {
+    const forked = Effect.forkChild(effect, { startImmediately: true })
+    if (grace === undefined) return Effect.flatMap(forked, (fiber) => join(fiber, late, Fiber.interrupt(fiber)))
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(forked, (fiber) =>
+        Effect.onInterrupt(restore(join(fiber, late)), () =>
+          Effect.andThen(Effect.timeoutOption(Fiber.await(fiber), grace), Fiber.interrupt(fiber))
+        )
+      )
     )
+  }
 })
 
 /** The stream, failing with `late` when its next piece takes longer than the limit. */

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Layer, Schedule } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Schedule, Stream } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
 import { LookerApi, type LookerError, LookerHttp, LookerPolicy, Queries, QueryTasks } from "effect-looker"
 import { httpClients, looker } from "./support/layers.ts"
@@ -267,6 +267,47 @@ describe("a request", () => {
       assert.strictEqual(user.id, "5")
       assert.strictEqual(user.a_new_key, true)
       assert.strictEqual(stub.received[1]?.target, "/api/4.0/user?fields=id")
+    }).pipe(Effect.provide(looker(stub.layer)))
+  })
+})
+
+describe("a body", () => {
+  const results = (answer: StubLooker.Answer) => {
+    const stub = StubLooker.inProcess(always(answer))
+    return LookerHttp.LookerHttp.use(({ call }) =>
+      call(LookerApi.queryTaskResults, (send) => send({ params: { query_task_id: "t1" } }))
+    ).pipe(Effect.provide(looker(stub.layer)))
+  }
+
+  it.effect("is what the contract says of its status: bytes, a text, or nothing", () =>
+    Effect.gen(function* () {
+      const bytes = yield* results({ text: "[1, 2]", headers: { "content-type": "application/json" } })
+      assert.isTrue(Stream.isStream(bytes))
+      if (Stream.isStream(bytes)) assert.strictEqual(yield* Stream.mkString(Stream.decodeText(bytes)), "[1, 2]")
+      assert.strictEqual(yield* results({ status: 202, text: "not finished" }), "not finished")
+      assert.isUndefined(yield* results({ status: 204 }))
+    })
+  )
+
+  it.effect("is an error at a success status that the contract does not have", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(results({ status: 206, text: "a part" }))
+      assert.strictEqual(error._tag, "UnexpectedResponse")
+      if (error._tag !== "UnexpectedResponse") return
+      assert.strictEqual(error.status, 206)
+      assert.strictEqual(error.snippet, "a part")
+      assert.strictEqual(error.endpoint, "GET /query_tasks/t1/results")
+    })
+  )
+
+  it.effect("comes with the response where that is asked for", () => {
+    const stub = StubLooker.inProcess(always({ json: { id: 5 }, headers: { "x-b3-traceid": "trace-1" } }))
+    return Effect.gen(function* () {
+      const [user, response] = yield* LookerHttp.LookerHttp.use(({ call }) =>
+        call(LookerApi.me, (send) => send({ query: {}, responseMode: "decoded-and-response" }))
+      )
+      assert.strictEqual(user.id, "5")
+      assert.strictEqual(response.headers["x-b3-traceid"], "trace-1")
     }).pipe(Effect.provide(looker(stub.layer)))
   })
 })

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Fiber, Option, Schedule, Stream } from "effect"
-import { QueryTasks } from "effect-looker"
+import { type QueryTask, QueryTasks } from "effect-looker"
 import { httpClients, looker } from "./support/layers.ts"
 import * as StubLooker from "./support/StubLooker.ts"
-import { eventually, runOut, timed } from "./support/time.ts"
+import { eventually, pass, runOut, timed } from "./support/time.ts"
 
 const tasks = QueryTasks.QueryTasks
 
@@ -108,6 +108,61 @@ describe("createQueryTask", () => {
       const task = yield* tasks.use((tasks) => tasks.createQueryTask({ query_id: "7", result_format: "json" }))
       assert.deepStrictEqual(task, { id: "5" })
     }).pipe(Effect.provide(layer))
+  })
+})
+
+describe("an interruption of createQueryTask", () => {
+  const interrupted = Effect.fnUntraced(function* (
+    answer: Effect.Effect<StubLooker.Answer>,
+    options?: { readonly onCreated: (task: QueryTask.QueryTask) => Effect.Effect<void> }
+  ) {
+    const stub = StubLooker.inProcess(
+      StubLooker.withLogin(({ path }) => (/\/query_tasks$/.test(path) ? answer : undefined))
+    )
+    const create = tasks.use((tasks) =>
+      tasks.createQueryTask({ query_id: "7", result_format: "json" }, undefined, options)
+    )
+    const fiber = yield* Effect.forkChild(Effect.provide(create, looker(stub.layer)))
+    yield* pass("1 second")
+    const { millis } = yield* timed(Fiber.interrupt(fiber))
+    return { millis, asked: apart(stub.received).length }
+  })
+
+  it.effect("waits for the response to a request that was sent where onCreated needs the task", () => {
+    const created: Array<string> = []
+    const onCreated = ({ id }: QueryTask.QueryTask) => Effect.sync(() => void created.push(id))
+    return Effect.gen(function* () {
+      const answer = Effect.delay(Effect.succeed({ json: { id: "t1" } }), "3 seconds")
+      const { asked, millis } = yield* interrupted(answer, { onCreated })
+      assert.deepStrictEqual(created, ["t1"])
+      assert.isAtLeast(millis, 1_900)
+      assert.isAtMost(millis, 2_200)
+      assert.strictEqual(asked, 1)
+    })
+  })
+
+  it.effect("waits no longer than the policy allows, and for no response without onCreated", () => {
+    const created: Array<string> = []
+    const onCreated = ({ id }: QueryTask.QueryTask) => Effect.sync(() => void created.push(id))
+    return Effect.gen(function* () {
+      const waited = yield* interrupted(Effect.never, { onCreated })
+      assert.isAtLeast(waited.millis, 4_900)
+      assert.isAtMost(waited.millis, 5_200)
+      assert.deepStrictEqual(created, [])
+      assert.isAtMost((yield* interrupted(Effect.never)).millis, 200)
+    })
+  })
+
+  it.effect("does not wait for a retry", () => {
+    const created: Array<string> = []
+    const onCreated = ({ id }: QueryTask.QueryTask) => Effect.sync(() => void created.push(id))
+    return Effect.gen(function* () {
+      const answer = Effect.succeed({ status: 429, headers: { "retry-after": "3" } })
+      const { asked, millis } = yield* interrupted(answer, { onCreated })
+      assert.isAtMost(millis, 200)
+      assert.strictEqual(asked, 1)
+      assert.deepStrictEqual(created, [])
+    })
   })
 })
 

@@ -167,4 +167,4 @@ export const pathOf = (path: string, segmentOf: (parameter: string) => string): 
  * @since 0.2.0
  */
 export const statusOf = (schema: Schema.Top): number | undefined =>
-  (Schema.resolveAnnotations(schema) ?? Schema.resolveAnnotationsKey(schema))?.httpApiStatus
+  Schema.resolveAnnotations(schema)?.httpApiStatus ?? Schema.resolveAnnotationsKey(schema)?.httpApiStatus

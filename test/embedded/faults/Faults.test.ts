@@ -397,6 +397,24 @@ describe("a task", () => {
     }).pipe(Effect.provide(inProcess({})))
   )
 
+  it.effect("that shows expired for some polls shows its status after as many, whatever else asks for it", () =>
+    Effect.gen(function* () {
+      const { taskId } = yield* TestTime.run(run())
+      const faults = yield* Faults.Faults
+      yield* faults.add({ fault: Fault.transientExpired({ polls: 2 }) })
+      const tasks = yield* QueryTasks.QueryTasks
+      const { id = "" } = yield* Queries.Queries.use((queries) => queries.createQuery(query))
+      const task = yield* tasks.createQueryTask({ query_id: id, result_format: "json" })
+      yield* TestTime.run(Effect.sleep("1 second"))
+      const results = yield* Effect.flip(tasks.queryTaskResults(task.id))
+      assert.strictEqual(results._tag, "NotFound")
+      const statuses: Array<string | null | undefined> = []
+      for (let polls = 0; polls < 3; polls++) statuses.push((yield* tasks.queryTask(task.id)).status)
+      assert.deepStrictEqual(statuses, ["expired", "expired", "complete"])
+      assert.strictEqual((yield* tasks.queryTask(taskId)).status, "complete")
+    }).pipe(Effect.provide(inProcess({})))
+  )
+
   it.effect("that is killed may show expired", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.flip(TestTime.run(run())))._tag, "ResultsExpired")
@@ -413,6 +431,17 @@ describe("a task", () => {
       const error = yield* Effect.flip(TestTime.run(run()))
       assert.deepStrictEqual([error._tag, error.message], ["TaskMissing", "Looker leaves the task out of its answers"])
     }).pipe(Effect.provide(inProcess({})))
+  )
+
+  it.effect("that is left out for some polls is there after as many", () =>
+    Effect.gen(function* () {
+      const tasks = yield* QueryTasks.QueryTasks
+      const { id = "" } = yield* Queries.Queries.use((queries) => queries.createQuery(query))
+      const task = yield* tasks.createQueryTask({ query_id: id, result_format: "json" })
+      const found: Array<boolean> = []
+      for (let polls = 0; polls < 3; polls++) found.push(task.id in (yield* tasks.queryTaskMultiResults([task.id])))
+      assert.deepStrictEqual(found, [false, false, true])
+    }).pipe(Effect.provide(inProcess({ faults: [{ fault: Fault.leftOut({ polls: 2 }) }] })))
   )
 
   it.effect("with a word that nobody knows is waited for, and given up", () =>

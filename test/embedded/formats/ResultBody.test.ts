@@ -213,7 +213,134 @@ const pivoted = Effect.gen(function* () {
   })
 })
 
+/** A field in json_bi. */
+const biField = (field: Field) => ({
+  name: field.name,
+  label: field.label,
+  field_group_label: null,
+  field_group_variant: field.fieldGroupVariant,
+  type: field.lookerType,
+  category: field.category,
+  view: "orders",
+  view_label: "Orders",
+  dimension_group: null,
+  hidden: false,
+  description: null,
+  sql: field.sql
+})
+
+/** A field in json_detail, of a result that is sorted by the city. */
+const detailField = (field: Field) => ({
+  ...biField(field),
+  label_short: field.labelShort,
+  is_numeric: field.type === "number",
+  measure: field.category === "measure",
+  align: field.type === "number" ? "right" : "left",
+  value_format: field.valueFormat ?? null,
+  ...(field.name === "orders.city" ? { sorted: { sort_index: 0, desc: true } } : {})
+})
+
+/** The members of json_detail that a failure has as well as a result. */
+const commonDetail = {
+  from_cache: true,
+  id: "t1",
+  supports_pivot_in_db: true,
+  null_sort_treatment: "last",
+  expired: false,
+  ran_at: "1970-01-01T00:00:00+00:00",
+  aggregate_table_used_info: null,
+  runtime: "1.500",
+  added_params: { query_timezone: "UTC", sorts: ["orders.city desc"] },
+  forecast_result: null,
+  sql: "SELECT 'the statement'",
+  sql_explain: null,
+  fill_fields: [],
+  applied_filter_expression: null,
+  number_format: "1,234.56",
+  explore: { name: "orders", label: "Orders", description: null },
+  timezone: "UTC",
+  drill_menu_build_time: 0
+}
+
+/** The members of the metadata in json_bi that a failure has as well as a result. */
+const commonMetadata = {
+  big_query_metadata: null,
+  filter_expression: null,
+  filters: { "orders.city": "Ulm" },
+  sql: "SELECT 'the statement'"
+}
+
 layer(database)("a pivoted result with totals", (it) => {
+  it.effect("says all of itself in json_detail", () =>
+    Effect.gen(function* () {
+      const { data, pivots, subtotals_data, totals_data, ...rest } = yield* json("json_detail", yield* pivoted, {
+        warnings: ["Note: development mode"]
+      })
+      assert.deepStrictEqual(rest, {
+        ...commonDetail,
+        truncated: false,
+        columns_truncated: "yes",
+        has_totals: true,
+        has_row_totals: true,
+        has_subtotals: true,
+        subtotal_sets: [["orders.city"]],
+        applied_filters: { "orders.city": { field: detailField(city), value: "Ulm" } },
+        fields: {
+          measures: [detailField(count), detailField(price)],
+          dimensions: [detailField(city)],
+          table_calculations: [],
+          pivots: [detailField(status), detailField(year)]
+        },
+        errors: [
+          {
+            message: "Note: development mode",
+            message_details: null,
+            params: null,
+            edit_url: null,
+            error_pos: null,
+            fatal: false,
+            level: "error",
+            login_required_oauth_application_id: null
+          }
+        ]
+      })
+      assert.deepStrictEqual(
+        [data, subtotals_data["1"]].map((rows) => rows.length),
+        [2, 2]
+      )
+      assert.deepStrictEqual(
+        pivots.map((pivot: Record<string, unknown>) => [pivot.key, pivot.is_total]),
+        [
+          ["new|FIELD|2001", false],
+          ["null|FIELD|2002", false],
+          ["$$$_row_total_$$$", true]
+        ]
+      )
+      assert.deepStrictEqual(Object.keys(totals_data), ["orders.count", "orders.price"])
+    })
+  )
+
+  it.effect("says all of itself in json_bi", () =>
+    Effect.gen(function* () {
+      const { metadata, ...rest } = yield* json("json_bi", yield* pivoted)
+      assert.deepStrictEqual(Object.keys(rest), ["rows"])
+      const { pivots, ...others } = metadata
+      assert.strictEqual(pivots.length, 3)
+      assert.deepStrictEqual(others, {
+        ...commonMetadata,
+        has_totals: true,
+        has_subtotals: true,
+        columns_truncated: "yes",
+        fields: {
+          measures: [biField(count), biField(price)],
+          dimensions: [biField(city)],
+          table_calculations: [],
+          pivots: [biField(status), biField(year)]
+        }
+      })
+    })
+  )
+
   it.effect("has its measures by the keys of the pivots in json", () =>
     Effect.gen(function* () {
       const text = yield* body("json", yield* pivoted)
@@ -679,6 +806,31 @@ describe("a failure", () => {
         sql_error_loc: {}
       }
     ])
+  })
+
+  it("says all of a query without a result in json_detail and json_bi", () => {
+    const error = new DuckDb.DatabaseError({ message: "no such thing", line: undefined })
+    const { errors, ...detail } = failed("json_detail", error)
+    assert.strictEqual(errors.length, 1)
+    assert.deepStrictEqual(detail, {
+      ...commonDetail,
+      data: [],
+      has_totals: false,
+      has_row_totals: false,
+      has_subtotals: false,
+      applied_filters: { "orders.city": { value: "Ulm" } },
+      fields: { measures: [], dimensions: [detailField(text.field)], table_calculations: [], pivots: [] }
+    })
+    const { metadata, rows } = failed("json_bi", error)
+    assert.strictEqual(rows.length, 1)
+    assert.deepStrictEqual(metadata, {
+      ...commonMetadata,
+      has_totals: false,
+      has_subtotals: false,
+      columns_truncated: "no",
+      pivots: [],
+      fields: { measures: [], dimensions: [biField(text.field)], table_calculations: [], pivots: [] }
+    })
   })
 
   it("says where in the statement it is, as far as DuckDB does", () => {

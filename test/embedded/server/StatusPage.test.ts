@@ -209,10 +209,12 @@ describe.skipIf(!hasChromium)(
       Effect.gen(function* () {
         const { baseUrl, elsewhere, page } = yield* browse
         const token = yield* login
+        // First, because the start of the browser may take longer than the task.
+        yield* Effect.promise(() => page.goto(baseUrl))
         const id = yield* createTask(token, query, "csv")
         yield* leaves(token, id, ["added"])
-        yield* Effect.promise(() => page.goto(baseUrl))
-        const status = page.locator(`#task-${id} .status`)
+        const status = page.locator(`#running #task-${id} .status`)
+        yield* Effect.promise(() => status.waitFor())
         assert.strictEqual(yield* Effect.promise(() => status.innerText()), "running")
         // What a reload would lose: a mark in the page, and a selection in a row that stays.
         yield* Effect.promise(() =>
@@ -231,7 +233,7 @@ describe.skipIf(!hasChromium)(
         const shown = yield* Effect.promise(() => page.locator(`#task-${id}`).innerText())
         for (const text of [script, "orders.count", "csv"]) assert.include(shown, text)
         assert.deepStrictEqual(elsewhere, [])
-      }).pipe(Effect.scoped, Effect.provide(served({ taskDelay: "2 seconds" })))
+      }).pipe(Effect.scoped, Effect.provide(served({ taskDelay: "4 seconds" })))
     )
 
     it.live("what is folded out stays so, with its fields, while tasks come", () =>

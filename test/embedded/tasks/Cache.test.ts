@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { call, createTask, ends, inProcess, leaves, login, orders } from "../support.ts"
+import { EmbeddedLooker } from "effect-looker/embedded"
+import { call, createTask, ends, folder, inProcess, leaves, login, orders } from "../support.ts"
 
 const files = { "orders.csv": orders, "huge.csv": `n\n${"9".repeat(38)}\n${"9".repeat(38)}\n` }
 const query = { view: "orders", fields: ["orders.status", "orders.count"] }
@@ -118,6 +119,123 @@ describe("the cache", () => {
       yield* sourceOf(token)
       assert.strictEqual((yield* sourceOf(token)).result_source, "query")
     }).pipe(Effect.provide(inProcess(files, { cacheLife: 0 })))
+  )
+})
+
+describe("the key of a result in the cache", () => {
+  const pivoted = {
+    view: "orders",
+    fields: ["orders.created_year", "orders.status", "orders.count"],
+    pivots: ["orders.status"],
+    sorts: ["orders.created_year"]
+  }
+  const lives = { resultLife: "1000 days", tokenLife: "1000 days" } as const
+
+  /** Both queries run twice, one after the other: the second time with the rows of the first, and with no others. */
+  const areApart = Effect.fnUntraced(function* (
+    one: object,
+    other: object,
+    params: readonly [string, string] = ["", ""]
+  ) {
+    const token = yield* login
+    const rows = Effect.fnUntraced(function* (asked: object, params: string) {
+      const { cache_key, id, result_source } = yield* sourceOf(token, params, asked)
+      const { text } = yield* call("GET", `/query_tasks/${id}/results`, { token })
+      return { cache_key, result_source, text }
+    })
+    const what = JSON.stringify([one, other, params])
+    const before = [yield* rows(one, params[0]), yield* rows(other, params[1])]
+    const after = [yield* rows(one, params[0]), yield* rows(other, params[1])]
+    assert.notStrictEqual(before[0]?.cache_key, before[1]?.cache_key, what)
+    assert.strictEqual(before[1]?.result_source, "query", what)
+    for (const [index, { cache_key, result_source, text }] of after.entries()) {
+      assert.deepStrictEqual(
+        [what, cache_key, result_source, text],
+        [what, before[index]?.cache_key, "cache", before[index]?.text]
+      )
+    }
+    return before.map(({ text }) => text)
+  })
+
+  it.effect("has the limit of the task, also with pivots, whose SQL has none", () =>
+    Effect.gen(function* () {
+      const [all, one] = yield* areApart(pivoted, pivoted, ["?limit=500", "?limit=1"])
+      assert.lengthOf(JSON.parse(all ?? ""), 2)
+      assert.lengthOf(JSON.parse(one ?? ""), 1)
+      yield* areApart(query, query, ["?limit=2", "?limit=-1"])
+    }).pipe(Effect.provide(inProcess(files)))
+  )
+
+  it.effect("has every key of the query that changes the result, also what is not in the SQL that is shown", () =>
+    Effect.gen(function* () {
+      for (const change of [
+        { limit: 1 },
+        { column_limit: 1 },
+        { total: true },
+        { row_total: "right" },
+        { sorts: ["orders.created_year desc"] },
+        { filters: { "orders.status": "new" } },
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: Looker's own notation
+        { filter_expression: "${orders.id} = 1" },
+        { query_timezone: "America/New_York" },
+        { fill_fields: ["orders.created_year"] },
+        { pivots: ["orders.created_year"] },
+        { fields: ["orders.created_year", "orders.status", "orders.total_price"] },
+        { dynamic_fields: JSON.stringify([{ measure: "m", based_on: "orders.price", type: "max", label: "M" }]) }
+      ]) {
+        yield* areApart(pivoted, { ...pivoted, ...change })
+      }
+      const flat = { ...pivoted, pivots: [] }
+      yield* areApart(flat, { ...flat, subtotals: ["orders.created_year"] })
+    }).pipe(Effect.provide(inProcess(files)))
+  )
+
+  it.effect("has the model, whose data may be others", () =>
+    Effect.gen(function* () {
+      const [data, other] = [yield* folder({ "t.csv": "a\n1\n" }), yield* folder({ "t.csv": "a\n1\n2\n" })]
+      const count = { view: "t", fields: ["t.count"] }
+      const texts = yield* areApart({ ...count, model: "embedded" }, { ...count, model: "other" }).pipe(
+        Effect.provide(EmbeddedLooker.layer({ data, models: { other } }))
+      )
+      assert.deepStrictEqual(texts, ['[{"t.count":1}]', '[{"t.count":2}]'])
+    })
+  )
+
+  it.effect("has the time that relative dates are relative to", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.UTC(2001, 0, 11, 12))
+      const token = yield* login
+      const recent = { ...query, filters: { "orders.created_date": "1 days ago" } }
+      const before = yield* sourceOf(token, "", recent)
+      assert.strictEqual((yield* sourceOf(token, "", recent)).result_source, "cache")
+      yield* TestClock.adjust("1 day")
+      const after = yield* sourceOf(token, "", recent)
+      assert.strictEqual(after.result_source, "query")
+      assert.notStrictEqual(after.cache_key, before.cache_key)
+    }).pipe(Effect.provide(inProcess(files, lives)))
+  )
+
+  it.effect("has neither the format, nor how a result is shown, nor the user", () =>
+    Effect.gen(function* () {
+      const token = yield* login
+      const { cache_key } = yield* sourceOf(token)
+      for (const format of ["json_detail", "json_bi", "csv", "html", "xlsx"]) {
+        const same = yield* sourceOf(token, "?apply_formatting=true&generate_drill_links=true", query, format)
+        assert.deepStrictEqual([format, same.cache_key, same.result_source], [format, cache_key, "cache"])
+      }
+      const { json } = yield* call("POST", "/login", { form: { client_id: "two", client_secret: "s" } })
+      const other = yield* sourceOf(json.access_token)
+      assert.deepStrictEqual([other.cache_key, other.result_source], [cache_key, "cache"])
+    }).pipe(
+      Effect.provide(
+        inProcess(files, {
+          users: [
+            { id: "1", clientId: "embedded", clientSecret: "embedded" },
+            { id: "2", clientId: "two", clientSecret: "s" }
+          ]
+        })
+      )
+    )
   )
 })
 

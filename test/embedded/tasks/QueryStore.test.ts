@@ -1,6 +1,7 @@
 /** What one store of queries promises to several who create queries at the same time. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer } from "effect"
+import type { QueryInput } from "effect-looker/domain/Query"
 import { DataFolder } from "effect-looker/embedded"
 import { DuckDb, layer as layerDuckDb } from "../../../src/embedded/database/DuckDb.ts"
 import * as QueryStore from "../../../src/embedded/tasks/QueryStore.ts"
@@ -8,8 +9,8 @@ import { folder, orders } from "../support.ts"
 
 const queries = Layer.unwrap(
   Effect.gen(function* () {
-    const path = yield* folder({ "orders.csv": orders })
-    const models = yield* DataFolder.load(yield* DuckDb, { embedded: path })
+    const path = yield* folder({ "orders.csv": orders, "lines.csv": "id\n1\n" })
+    const models = yield* DataFolder.load(yield* DuckDb, { embedded: path, other: path })
     return QueryStore.layer(models, { now: undefined })
   })
 ).pipe(Layer.provide(layerDuckDb({})))
@@ -50,6 +51,81 @@ describe("queries that are created at the same time", () => {
       ).pipe(yielding)
       assert.strictEqual(made[1].errors[0]?.code, "taken")
       assert.strictEqual((yield* store.forSlug(client_id)).query.id, made[0].query.id)
+    }).pipe(Effect.provide(queries))
+  )
+})
+
+/** Keys that Looker sets itself, or that are not supported. */
+const without = {
+  id: true,
+  can: true,
+  slug: true,
+  share_url: true,
+  expanded_share_url: true,
+  url: true,
+  has_table_calculations: true,
+  runtime: true,
+  quick_calcs: true,
+  analysis_config: true
+} as const
+
+describe("the body of a query", () => {
+  const base: QueryInput = {
+    ...input,
+    fields: ["orders.created_year", "orders.status", "orders.count"],
+    pivots: ["orders.status"],
+    filters: { "orders.status": "new" }
+  }
+
+  it.effect("makes another query with another value of any key", () =>
+    Effect.gen(function* () {
+      const store = yield* QueryStore.QueryStore
+      const changes: Omit<{ readonly [Key in keyof Required<QueryInput>]: QueryInput[Key] }, keyof typeof without> = {
+        model: "other",
+        view: "lines",
+        fields: ["orders.status", "orders.created_year", "orders.count"],
+        pivots: ["orders.created_year"],
+        fill_fields: ["orders.created_year"],
+        filters: { "orders.status": "old" },
+        filter_expression: "1 = 1",
+        sorts: ["orders.created_year"],
+        limit: 7,
+        column_limit: 7,
+        total: true,
+        row_total: "left",
+        subtotals: ["orders.created_year"],
+        vis_config: { type: "table" },
+        filter_config: { a: 1 },
+        visible_ui_sections: "data",
+        dynamic_fields: "[]",
+        client_id: "0123456789abcdefghijAB",
+        query_timezone: "America/New_York"
+      }
+      const ids = new Set([(yield* store.create(base)).query.id])
+      for (const [key, value] of Object.entries(changes)) {
+        // The fields of an explore begin with its name.
+        const change =
+          key === "view" ? { view: "lines", fields: ["lines.id"], pivots: [], filters: {} } : { [key]: value }
+        const { query } = yield* store.create({ ...base, ...change })
+        assert.isFalse(ids.has(query.id), key)
+        ids.add(query.id)
+        assert.strictEqual((yield* store.create({ ...base, ...change })).query.id, query.id, key)
+      }
+    }).pipe(Effect.provide(queries))
+  )
+
+  it.effect("is the same with what is sent in another way, and with what only Looker sets", () =>
+    Effect.gen(function* () {
+      const store = yield* QueryStore.QueryStore
+      const { query } = yield* store.create({ ...base, limit: 7 })
+      for (const same of [
+        { limit: "7" },
+        { limit: 7, sorts: null, total: null, client_id: "" },
+        { limit: 7, filters: { "orders.status": "new" } },
+        { limit: 7, id: "5", slug: "abc", can: {}, url: "/x", share_url: "/y", runtime: 3 }
+      ]) {
+        assert.strictEqual((yield* store.create({ ...base, ...same })).query.id, query.id)
+      }
     }).pipe(Effect.provide(queries))
   )
 })

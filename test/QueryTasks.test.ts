@@ -299,6 +299,19 @@ describe("queryTaskMultiResults", () => {
       }).pipe(Effect.provide(layer))
     }
   )
+
+  it.effect.each(["[]", "null", '"text"', "", "<html>Log in</html>", '{"a":'])(
+    "fails with UnexpectedResponse for an answer of %j whose length is not known",
+    (text) => {
+      const { asked, layer } = answering({ text, chunked: true })
+      return Effect.gen(function* () {
+        const error = yield* Effect.flip(ask(["a"]))
+        assert.strictEqual(error._tag, "UnexpectedResponse")
+        assert.strictEqual(error.endpoint, "GET /query_tasks/multi_results")
+        assert.strictEqual(asked().length, 1)
+      }).pipe(Effect.provide(layer))
+    }
+  )
 })
 
 describe("queryTaskMultiResults, as its answer arrives,", () => {
@@ -374,7 +387,7 @@ describe("queryTaskMultiResults, as its answer arrives,", () => {
     { name: "breaks off", end: { reset: "midway" } },
     { name: "stalls", end: { stall: true } }
   ] as const)("fails with LookerUnavailable when it $name", ({ end }) => {
-    const { asked, layer } = answering({ json: small, ...end })
+    const { asked, layer } = answering({ json: small, chunked: true, ...end })
     return Effect.gen(function* () {
       const seen: Array<string> = []
       const error = yield* runOut(
@@ -385,6 +398,96 @@ describe("queryTaskMultiResults, as its answer arrives,", () => {
       assert.strictEqual(error.endpoint, "GET /query_tasks/multi_results")
       assert.deepStrictEqual(seen, ["a"])
       assert.strictEqual(asked().length, 1)
+    }).pipe(Effect.provide(layer))
+  })
+
+  const failure = (answer: StubLooker.Answer) => {
+    const { layer } = answering({ headers: { "x-b3-traceid": "0af7" }, ...answer })
+    return timed(Effect.flip(Stream.runDrain(parts)), { step: "1 second" }).pipe(Effect.provide(layer))
+  }
+
+  it.effect.each([
+    { name: "whole", chunked: false, wait: 120_000 },
+    { name: "in chunks", chunked: true, wait: 120_000 }
+  ])("fails with LookerUnavailable after the timeout when it stalls, read $name", ({ chunked, wait }) =>
+    Effect.gen(function* () {
+      const { millis, value } = yield* failure({ json: small, stall: true, chunked })
+      assert.strictEqual(value._tag, "LookerUnavailable")
+      assert.strictEqual(value.message, "No answer within 120 s")
+      assert.strictEqual(value.endpoint, "GET /query_tasks/multi_results")
+      assert.isTrue(millis >= wait && millis <= wait + 1000, String(millis))
+    })
+  )
+
+  it.effect.each([false, true])(
+    "fails with LookerUnavailable that may have reached Looker when it breaks off: %s",
+    (chunked) =>
+      Effect.gen(function* () {
+        const { value } = yield* failure({ json: small, reset: "midway", chunked })
+        assert.deepInclude(value, { _tag: "LookerUnavailable", reached: "maybe" })
+        assert.include(value.message, "terminated")
+      })
+  )
+
+  it.effect.each([false, true])("says what is wrong with one that is not readable, and how it begins: %s", (chunked) =>
+    Effect.gen(function* () {
+      const { value } = yield* failure({ text: `{"a":{"status":"running"},"b":${"x".repeat(600)}}`, chunked })
+      assert.isTrue(value._tag === "UnexpectedResponse")
+      if (value._tag !== "UnexpectedResponse") return
+      assert.include(value.message, "no object of task ids: SyntaxError")
+      assert.include(value.snippet, '{"a":{"status":"running"},"b":xxx')
+      assert.strictEqual(value.status, 200)
+      assert.strictEqual(value.traceId, "0af7")
+    })
+  )
+
+  it.effect.each([
+    // Read as it arrives: without a length, one of more than 64 kB, and one that is compressed (its length is not that of the text).
+    { name: "has no length", length: undefined, encoding: undefined, seen: ["a"] },
+    { name: "has 65,537 bytes", length: "65537", encoding: undefined, seen: ["a"] },
+    { name: "has a content encoding", length: "10", encoding: "identity", seen: ["a"] },
+    { name: "has 65,536 bytes", length: "65536", encoding: undefined, seen: [] },
+    { name: "has 10 bytes", length: "10", encoding: undefined, seen: [] }
+  ])("gives $seen before it breaks off when it $name", ({ encoding, length, seen }) => {
+    const headers = {
+      ...(length === undefined ? {} : { "content-length": length }),
+      ...(encoding === undefined ? {} : { "content-encoding": encoding })
+    }
+    const { layer } = answering({ json: small, reset: "midway", chunked: true, headers })
+    return Effect.gen(function* () {
+      const found: Array<string> = []
+      yield* Effect.flip(Stream.runForEach(parts, ({ taskId }) => Effect.sync(() => void found.push(taskId))))
+      assert.deepStrictEqual(found, seen)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect.each([false, true])(
+    "gives numbers that a double cannot hold as their text, also in chunks: %s",
+    (chunked) => {
+      const text = '{"a":{"status":"complete","data":[{"n":12345678901234567890,"m":1.5}]}}'
+      const { layer } = answering({ text, chunked })
+      return Effect.gen(function* () {
+        const entry = { status: "complete", data: [{ n: "12345678901234567890", m: 1.5 }] }
+        assert.deepStrictEqual(yield* Stream.runCollect(parts), [{ _tag: "Entry" as const, taskId: "a", entry }])
+      }).pipe(Effect.provide(layer))
+    }
+  )
+
+  it.effect.each([
+    { name: "65,536 characters, its first quote among them,", length: 65_535, large: false },
+    { name: "one more", length: 65_536, large: true }
+  ])("takes an entry of $name as large: $large", ({ large, length }) => {
+    // The entry is a text. All of it but the last quote arrives.
+    const text = `{"b":"${"x".repeat(length)}`
+    const rest = '"}'
+    const padding = " ".repeat(text.length - rest.length)
+    const { layer } = answering({ text: text + rest + padding, stall: true, chunked: true })
+    return Effect.gen(function* () {
+      const found: Array<string> = []
+      yield* runOut(Effect.flip(Stream.runForEach(parts, ({ _tag }) => Effect.sync(() => void found.push(_tag)))), {
+        step: "1 second"
+      })
+      assert.deepStrictEqual(found, large ? ["Large"] : [])
     }).pipe(Effect.provide(layer))
   })
 

@@ -27,6 +27,8 @@ export interface Answer {
   readonly stall?: boolean
   /** On a socket, the body in four parts, each after this. */
   readonly drip?: Effect.Effect<unknown>
+  /** In process, a body whose length is not known before it ends. Unless given it comes with its `content-length`, whole or not. */
+  readonly chunked?: boolean
   /** In process, the code of the error that `reset: "before"` breaks with; ECONNRESET unless given. */
   readonly code?: string
 }
@@ -102,7 +104,12 @@ export const inProcess = (script: Script) => {
       const end = answer.reset ? "reset" : answer.stall ? "stall" : undefined
       const response = new Response(text !== null && end ? halfBody(text, end) : text, {
         status,
-        headers: headersOf(answer)
+        headers: {
+          ...(text === null || answer.chunked
+            ? {}
+            : { "content-length": String(new TextEncoder().encode(text).length) }),
+          ...headersOf(answer)
+        }
       })
       return HttpClientResponse.fromWeb(request, response)
     })

@@ -1,11 +1,12 @@
 /** Every key of a query does something, is carried, is refused, or is set by Looker. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { Query } from "effect-looker"
 import { call, login, results } from "../support.ts"
 import { looker, mention, named } from "./support.ts"
 
-describe("every key of a query", () => {
+// One server for all of them: what it remembers of one query changes nothing for the others.
+layer(looker)("every key of a query", (it) => {
   const base = { model: "embedded", view: "orders", fields: named("status", "count"), sorts: named("status") }
   const expected: Readonly<Record<string, readonly ["executed" | "carried" | "refused" | "set by Looker", unknown]>> = {
     model: ["executed", "embedded"],
@@ -72,7 +73,7 @@ describe("every key of a query", () => {
           )
         const without = { ...context, ...(key === "dynamic_fields" ? { fields: named("count") } : {}) }
         assert.notStrictEqual(yield* body({ ...context, [key]: value }), yield* body(without))
-      }).pipe(Effect.provide(looker))
+      })
     )
   }
 
@@ -82,7 +83,7 @@ describe("every key of a query", () => {
       const { json, status } = yield* call("POST", "/queries", { token, json: { ...base, pivot: [] } })
       assert.deepStrictEqual([status, json.errors[0].field], [422, "pivot"])
       assert.include(json.message, "Did you mean pivots?")
-    }).pipe(Effect.provide(looker))
+    })
   )
 
   it.effect("that changes the answer is in the query's own URL", () =>
@@ -119,6 +120,6 @@ describe("every key of a query", () => {
         dynamic_fields: "[]"
       })
       assert.isTrue(json.expanded_share_url.endsWith(json.url))
-    }).pipe(Effect.provide(looker))
+    })
   )
 })

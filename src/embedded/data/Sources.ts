@@ -41,8 +41,8 @@ const filesIn = Effect.fnUntraced(function* (
   const { extname, join, resolve } = yield* Path.Path
   const isData = (name: string) => extensions.includes(extname(name).toLowerCase())
   const missing = () => new EmbeddedError({ message: `there is no file or folder ${resolve(path)}`, path })
-  const info = yield* Effect.mapError(fs.stat(path), missing)
-  if (info.type !== "Directory") {
+  const isDirectory = ({ type }: FileSystem.File.Info) => type === "Directory"
+  if (!isDirectory(yield* Effect.mapError(fs.stat(path), missing))) {
     return isData(path)
       ? [path]
       : yield* new EmbeddedError({ message: `${path} is none of ${extensions.join(" ")}`, path })
@@ -50,10 +50,10 @@ const filesIn = Effect.fnUntraced(function* (
   const entries = (yield* Effect.mapError(fs.readDirectory(path), unreadable(path)))
     .map((name) => join(path, name))
     .sort()
-  // A broken link counts as a file: the error of reading it has its path.
+  // A link counts as a file, wherever it leads: the error of reading it has its path.
   const isFolder = (entry: string) =>
-    fs.stat(entry).pipe(
-      Effect.map(({ type }) => type === "Directory"),
+    Effect.isSuccess(fs.readLink(entry)).pipe(
+      Effect.flatMap((isLink) => (isLink ? Effect.succeed(false) : Effect.map(fs.stat(entry), isDirectory))),
       Effect.orElseSucceed(() => false)
     )
   const files = yield* Effect.filter(entries.filter(isData), (entry) => Effect.map(isFolder(entry), (is) => !is))

@@ -429,7 +429,10 @@ describe("a task", () => {
       yield* faults.clear
       yield* faults.add({ fault: Fault.leftOut() })
       const error = yield* Effect.flip(TestTime.run(run()))
-      assert.deepStrictEqual([error._tag, error.message], ["TaskMissing", "Looker leaves the task out of its answers"])
+      assert.deepStrictEqual(
+        [error._tag, error.message],
+        ["TaskMissing", "Looker leaves the task out of its responses"]
+      )
     }).pipe(Effect.provide(inProcess({})))
   )
 

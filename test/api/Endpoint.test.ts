@@ -61,6 +61,11 @@ describe("the table of endpoints", () => {
     assert.isTrue(Endpoint.entryOf(repeatable).isRepeatable)
   })
 
+  it("counts an error without a status as 500", () => {
+    const endpoint = HttpApiEndpoint.get("a", "/a", { error: Schema.String })
+    assert.deepStrictEqual([...Endpoint.entryOf(endpoint).errorStatuses], [500])
+  })
+
   it("names a request with its parameters", () => {
     const { queryTaskResults } = LookerApi
     assert.strictEqual(Endpoint.requestLine(queryTaskResults, { query_task_id: "t1" }), "GET /query_tasks/t1/results")

@@ -123,6 +123,7 @@ const meaning: ReadonlyArray<readonly [expression: string, type: FieldType, sql:
     "CASE WHEN n < 0 THEN 'neg' WHEN n < 10 THEN 'few' ELSE 'many' END"
   ],
   [`case(when(yes, null), 1)`, "number", "NULL"],
+  [`case(when(no, 1), abs(-2))`, "number", "2"],
   [`coalesce(${f("n")}, ${f("m")}, 0)`, "number", "coalesce(n, m, 0)"],
   [`is_null(${f("s")})`, "yesno", "s IS NULL"],
   [`NOT is_null(${f("s")})`, "yesno", "s IS NOT NULL"],
@@ -279,6 +280,7 @@ const refused: ReadonlyArray<readonly [expression: string, why: string]> = [
   ["case(1)", "case is written case(when(yesno_arg, value_if_yes), ..., else_value)"],
   ["case()", "case is written"],
   ["case(when(yes, 1))", "case is written"],
+  ["case(when(yes, 1), when(no, 2))", "case is written"],
   ["case(when(yes), 1)", "case takes when(yesno_arg, value_if_yes) before its last value (at character 6)"],
   ["case(1, 2)", "case takes when(yesno_arg, value_if_yes)"],
   ["case(when(1, 2), 3)", "when takes a yesno and not a number"],

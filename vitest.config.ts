@@ -4,8 +4,8 @@ import { defineConfig } from "vitest/config"
 const alone = [
   "test/README.test.ts",
   "test/LookerHttp.redis.test.ts",
-  "test/embedded/BadInput.test.ts",
-  "test/embedded/Stress.test.ts",
+  "test/embedded/EmbeddedLooker.badInput.test.ts",
+  "test/embedded/EmbeddedLooker.stress.test.ts",
   "test/embedded/data/DataFolder.large.test.ts"
 ]
 

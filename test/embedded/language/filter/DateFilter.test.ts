@@ -1,7 +1,7 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Result, Schema } from "effect"
 import { FilterExpression } from "effect-looker/embedded"
-import * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
+import * as DuckDb from "../../../../src/embedded/database/DuckDb.ts"
 
 /** The moment of the examples in Looker's documentation: Friday, 2018/05/18 18:30:02. */
 const friday = "2018-05-18 18:30:02"

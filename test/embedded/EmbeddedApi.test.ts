@@ -1,7 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { cpuTimed } from "../../support/cpu.ts"
-import { call, createTask, ends, inProcess, login, orders, overSocket, results, send } from "../support.ts"
+import { cpuTimed } from "../support/cpu.ts"
+import { call, createTask, ends, inProcess, login, orders, overSocket, results, send } from "./support.ts"
 
 const files = { "orders.csv": orders, "notes.txt": "not data" }
 const query = {

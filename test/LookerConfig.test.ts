@@ -150,6 +150,27 @@ describe("LookerConfig.layer", () => {
     })
   )
 
+  it.effect("takes the shortest timeout, and keeps every setting that is given", () =>
+    Effect.gen(function* () {
+      const { clientSecret, ...settings } = yield* LookerConfig.make({
+        baseUrl: "http://localhost:19999/",
+        clientId: "an-id",
+        clientSecret: "a-secret",
+        timeout: 0.001,
+        verifySsl: false,
+        workspace: "dev"
+      })
+      assert.deepStrictEqual(settings, {
+        baseUrl: "http://localhost:19999",
+        clientId: "an-id",
+        timeout: Duration.millis(0.001),
+        verifySsl: false,
+        workspace: "dev"
+      })
+      assert.isTrue(Redacted.isRedacted(clientSecret))
+    })
+  )
+
   it.effect("never prints the secret", () =>
     Effect.gen(function* () {
       const settings = yield* LookerConfig.make({ baseUrl: "https://acme.looker.com", clientSecret: "hunter2" })

@@ -132,6 +132,31 @@ describe("QueryRunner.runAll", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("counts each query at each step, one query after another", () => {
+    const { layer } = runner()
+    return Effect.gen(function* () {
+      const seen: Array<string> = []
+      yield* runOut(
+        runAll(["ends-100", "fails-100", "ends-100"], {
+          concurrency: 1,
+          onProgress: ({ added, done, failed, running, waiting }) =>
+            Effect.sync(() => void seen.push([waiting, added, running, done, failed].join(" ")))
+        })
+      )
+      assert.deepStrictEqual(seen, [
+        "2 1 0 0 0",
+        "2 0 1 0 0",
+        "2 0 0 1 0",
+        "1 1 0 1 0",
+        "1 0 1 1 0",
+        "1 0 0 1 1",
+        "0 1 0 1 1",
+        "0 0 1 1 1",
+        "0 0 0 2 1"
+      ])
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("tells how many stand where", () => {
     const { layer } = runner()
     return Effect.gen(function* () {
@@ -210,6 +235,82 @@ describe("QueryRunner", () => {
       const runner = yield* QueryRunner.QueryRunner
       const { millis } = yield* timed(runner.run(query("ends-100"), { onStatus: () => Effect.never }))
       assert.isAtMost(millis, 5_300)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect.each([0, 1, 2])("starts %d more tasks for results that always expire, and no more", (recreateExpired) => {
+    let started = 0
+    const layer = QueryRunner.layer.pipe(
+      Layer.provide([
+        Layer.mock(Queries.Queries, { createQuery: () => Effect.succeed({ id: "1" }) }),
+        Layer.mock(QueryTasks.QueryTasks, {
+          createQueryTask: () => Effect.sync(() => ({ id: `t${++started}` }))
+        }),
+        Layer.mock(QueryTaskPoller.QueryTaskPoller, {
+          observe: () => Stream.empty,
+          wait: (taskId) => Effect.fail(new LookerError.ResultsExpired({ message: "gone", taskId }))
+        })
+      ]),
+      Layer.provide(LookerPolicy.layer({ recreateExpired }))
+    )
+    return Effect.gen(function* () {
+      const run = QueryRunner.QueryRunner.use((runner) => runner.run(query("v")))
+      assert.strictEqual((yield* runOut(Effect.flip(run)))._tag, "ResultsExpired")
+      assert.strictEqual(started, 1 + recreateExpired)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect.each([
+    { options: {}, format: "json", params: { fields: "id" } },
+    { options: { format: "csv" }, format: "csv", params: { fields: "id" } },
+    {
+      options: { format: "json_bi", params: { limit: 5, cache: false } },
+      format: "json_bi",
+      params: { limit: 5, cache: false, fields: "id" }
+    }
+  ] as const)("starts a task in $format with $params and waits as its options say", ({ format, options, params }) => {
+    const seen: Array<unknown> = []
+    const layer = QueryRunner.layer.pipe(
+      Layer.provide([
+        Layer.mock(Queries.Queries, { createQuery: () => Effect.succeed({ id: "1" }) }),
+        Layer.mock(QueryTasks.QueryTasks, {
+          createQueryTask: (task, params) =>
+            Effect.sync(() => {
+              seen.push(task, params)
+              return { id: "t1" }
+            })
+        }),
+        Layer.mock(QueryTaskPoller.QueryTaskPoller, {
+          observe: (_taskId, options) =>
+            Stream.sync(() => {
+              seen.push(options)
+              return "running"
+            }),
+          wait: (taskId, options) =>
+            Effect.suspend(() => {
+              seen.push(options)
+              return Effect.fail(new LookerError.QueryKilled({ message: "killed", taskId }))
+            })
+        })
+      ])
+    )
+    return Effect.gen(function* () {
+      const runner = yield* QueryRunner.QueryRunner
+      yield* Effect.flip(runner.run(query("v"), options))
+      yield* Effect.flip(runner.run(query("v"), { ...options, timeout: "7 seconds" }))
+      yield* Effect.flip(Stream.runDrain(runner.stream(query("v"), options)))
+      const task = { query_id: "1", result_format: format }
+      assert.deepStrictEqual(seen, [
+        task,
+        params,
+        { timeout: undefined, statusOnly: false },
+        task,
+        params,
+        { timeout: "7 seconds", statusOnly: false },
+        task,
+        params,
+        { timeout: undefined, statusOnly: true }
+      ])
     }).pipe(Effect.provide(layer))
   })
 

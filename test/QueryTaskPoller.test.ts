@@ -394,6 +394,58 @@ describe("QueryTaskPoller", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  for (const [entry, words, end] of [
+    [{ status: "added" }, ["added"], undefined],
+    [{ status: "running" }, ["running"], undefined],
+    [{ status: "pending" }, ["pending"], undefined],
+    [{ status: "Running" }, ["running"], undefined],
+    [{ status: "expired" }, ["expired"], undefined],
+    [{ status: "dreaming" }, ["dreaming"], undefined],
+    [undefined, [], undefined],
+    [{ status: "complete", data: [] }, ["complete"], "Finished"],
+    [{ status: "COMPLETE", data: [] }, ["complete"], "Finished"],
+    [{ status: "error" }, ["error"], "QueryFailed"],
+    [{ status: "failure" }, ["error"], "QueryFailed"],
+    [{ status: "killed" }, ["killed"], "QueryKilled"],
+    [{ status: "missing" }, ["missing"], "TaskMissing"]
+  ] as const) {
+    it.effect(`shows ${JSON.stringify(words)} for ${JSON.stringify(entry)}, and then ${end ?? "goes on"}`, () => {
+      const { layer } = poller((ids) => (entry === undefined ? {} : all(ids, entry)))
+      return Effect.gen(function* () {
+        const poller = yield* QueryTaskPoller.QueryTaskPoller
+        const seen: Array<string> = []
+        const observing = poller.observe("a").pipe(
+          Stream.runForEach((word) => Effect.sync(() => void seen.push(word))),
+          Effect.as("Finished" as const),
+          Effect.catch(({ _tag }) => Effect.succeed(_tag)),
+          Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.undefined })
+        )
+        assert.strictEqual(yield* runOut(observing), end)
+        assert.deepStrictEqual(seen, [...words])
+      }).pipe(Effect.provide(layer))
+    })
+  }
+
+  it.effect("shows the present word to an observer who comes later, and the last 16 to a slow one", () => {
+    const { layer } = poller((ids, request) => all(ids, { status: request < 21 ? `word ${request}` : "complete" }))
+    return Effect.gen(function* () {
+      const poller = yield* QueryTaskPoller.QueryTaskPoller
+      const first = yield* Effect.forkChild(
+        Stream.runCollect(poller.observe("a").pipe(Stream.tap(() => Effect.sleep("1 minute"))))
+      )
+      yield* pass("1 second")
+      const second = yield* Effect.forkChild(Stream.runCollect(Stream.take(poller.observe("a"), 1)))
+      const [present] = yield* runOut(Fiber.join(second))
+      assert.match(present ?? "", /^word \d+$/)
+      const words = yield* runOut(Fiber.join(first))
+      assert.deepStrictEqual(words.slice(-16), [
+        ...Array.from({ length: 15 }, (_, index) => `word ${index + 6}`),
+        "complete"
+      ])
+      assert.isAtMost(words.length, 18)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("fails an observer as it fails a waiter", () => {
     const { layer } = poller((ids) => all(ids, { status: "killed" }))
     return Effect.gen(function* () {

@@ -15,6 +15,27 @@ describe("exactJson", () => {
     ["9007199254740992.0", 9007199254740992],
     ["12345678901234.567", "12345678901234.567"],
     ["1e21", 1e21],
+    ["0.1", 0.1],
+    ["-0.000001", -0.000001],
+    ["1e-7", 1e-7],
+    ["1.5E-7", 1.5e-7],
+    ["2.5e+3", 2500],
+    ["0.00000000000000012", 1.2e-16],
+    ["0.0000000000000001234567890123", 1.234567890123e-16],
+    ["0.000000000000000123456789012345678", "0.000000000000000123456789012345678"],
+    ["1.2345678901234568e-10", 1.2345678901234568e-10],
+    ["1.2345678901234567e-10", "1.2345678901234567e-10"],
+    ["1.23456789012345678e-10", "1.23456789012345678e-10"],
+    ["-1.23456789012345678E+10", "-1.23456789012345678E+10"],
+    ["123456789012345678e-5", "123456789012345678e-5"],
+    ["1.000000000000000000e10", 1e10],
+    ["10000000000000000000", 1e19],
+    ["10000000000000000001", "10000000000000000001"],
+    ["1234567890123456", 1234567890123456],
+    ["900719925474099.3", "900719925474099.3"],
+    ["-0.12345678901234", -0.12345678901234],
+    ["0.00000000000000000", 0],
+    [" -12345678901234567890 ", "-12345678901234567890"],
     ['"12345678901234567890"', "12345678901234567890"]
   ] as const) {
     it(`reads ${text} as ${JSON.stringify(value)}`, () => {
@@ -41,6 +62,40 @@ describe("exactJson", () => {
       assert.deepStrictEqual(exactJson.parse(JSON.stringify(rows)), rows)
     }
   })
+
+  it("reads a long number wherever a value may be", () => {
+    const long = "12345678901234567890"
+    assert.deepStrictEqual(exactJson.parse(`[${long},${long}]`), [long, long])
+    assert.deepStrictEqual(exactJson.parse(`[\n\t${long} ,1, ${long}\r\n]`), [long, 1, long])
+    assert.deepStrictEqual(exactJson.parse(`{"a" : ${long},"b":[${long}],"c":{"d":-${long}}}`), {
+      a: long,
+      b: [long],
+      c: { d: `-${long}` }
+    })
+  })
+
+  it.prop(
+    "loses no digit of a decimal",
+    [Schema.BigInt, Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 25 }))],
+    ([digits, scale]) => {
+      const sign = digits < 0n ? "-" : ""
+      const text = String(digits)
+        .replace("-", "")
+        .padStart(scale + 1, "0")
+      const decimal = scale === 0 ? `${sign}${text}` : `${sign}${text.slice(0, -scale)}.${text.slice(-scale)}`
+      const [read] = exactJson.parse(`[${decimal}]`) as [number | string]
+      // The shortest text of a double, written out, is the decimal again.
+      if (typeof read === "string") assert.strictEqual(read, decimal)
+      else if (digits === 0n) assert.isTrue(read === 0)
+      else {
+        const [mantissa = "", exponent = "0"] = read.toExponential().split("e")
+        const significant = text.replace(/^0+/, "")
+        assert.strictEqual(mantissa.replace(/[-.]/g, "").replace(/0+$/, ""), significant.replace(/0+$/, ""))
+        assert.strictEqual(Number(exponent), significant.length - 1 - scale)
+        assert.strictEqual(read < 0, digits < 0n)
+      }
+    }
+  )
 
   it.prop("loses no integer", [Schema.BigInt], ([value]) => {
     const [read] = exactJson.parse(`[${value}]`) as [number | string]

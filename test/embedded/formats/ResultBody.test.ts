@@ -543,6 +543,40 @@ layer(database)("a pivoted result with totals", (it) => {
     })
   )
 
+  it.effect("has the same bytes as xlsx at any time and in any time zone: its files are of 1980", () =>
+    Effect.gen(function* () {
+      const table = yield* pivoted
+      const timezone = process.env.TZ
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (timezone === undefined) delete process.env.TZ
+          else process.env.TZ = timezone
+        })
+      )
+      const workbooks: Array<Uint8Array> = []
+      for (const zone of ["UTC", "Pacific/Auckland", "America/Los_Angeles"]) {
+        process.env.TZ = zone
+        workbooks.push(yield* bytes("xlsx", table))
+      }
+      const [workbook = new Uint8Array(), ...others] = workbooks
+      for (const other of others) assert.deepStrictEqual(other, workbook)
+      const zip = Buffer.from(workbook)
+      // The time and the day of a file: in its own header, and in the directory at the end of the zip.
+      for (const [signature, offset] of [
+        ["PK\x03\x04", 10],
+        ["PK\x01\x02", 12]
+      ] as const) {
+        let files = 0
+        for (let at = zip.indexOf(signature); at >= 0; at = zip.indexOf(signature, at + 1)) {
+          files++
+          assert.deepStrictEqual([zip.readUInt16LE(at + offset), zip.readUInt16LE(at + offset + 2)], [0, (1 << 5) | 1])
+        }
+        assert.strictEqual(files, 5)
+      }
+      assert.strictEqual(zip.indexOf("PK\x05\x06"), zip.length - 22)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("is a JSON value in multi_results, in every format", () =>
     Effect.gen(function* () {
       const table = yield* pivoted
@@ -653,6 +687,64 @@ layer(database)("a result", (it) => {
     yield* create("r", ["text", "n"], [["'a'", "1"]])
     return result([text, { field: count, pivot: undefined, sqlName: "n" }], 1)
   })
+
+  it.effect("is whole in every format, from its first character to its last", () =>
+    Effect.gen(function* () {
+      yield* create(
+        "small",
+        ["city", "count"],
+        [
+          ["'Ulm'", "1000"],
+          ["NULL", "NULL"]
+        ]
+      )
+      yield* create("small_totals", ["city", "count"], [["NULL", "1000"]])
+      const columns = [
+        { field: city, pivot: undefined, sqlName: "city" },
+        { field: count, pivot: undefined, sqlName: "count" }
+      ]
+      const totals = { table: "results.small_totals", rowCount: 1 }
+      const table = result(columns, 2, { rows: { table: "results.small", rowCount: 2 }, totals })
+      const cell = (text: string) => `<is><t xml:space="preserve">${text}</t></is></c>`
+      for (const [format, text] of [
+        ["csv", "Orders city,Orders count\nUlm,1000\n,\n,1000\n"],
+        ["txt", "Orders city\tOrders count\nUlm\t1000\n\t\n\t1000\n"],
+        ["md", "| Orders city | Orders count |\n| --- | --- |\n| Ulm | 1000 |\n|  |  |\n|  | 1000 |\n"],
+        [
+          "html",
+          "<table>\n<thead>\n<tr><th>Orders city</th><th>Orders count</th></tr>\n</thead>\n<tbody>\n" +
+            "<tr><td>Ulm</td><td>1000</td></tr>\n<tr><td></td><td></td></tr>\n<tr><td></td><td>1000</td></tr>\n" +
+            "</tbody>\n</table>\n"
+        ],
+        ["json", '[{"orders.city":"Ulm","orders.count":1000},\n{"orders.city":null,"orders.count":null}]']
+      ] as const) {
+        assert.strictEqual(yield* body(format, table), text)
+      }
+      const detail = yield* body("json_detail", table)
+      assert.isTrue(detail.endsWith(',"drill_menu_build_time":0,"has_subtotals":false}'))
+      const bi = yield* body("json_bi", table)
+      assert.isTrue(bi.endsWith(',\n{"orders.city":{"value":null},"orders.count":{"value":1000,"rendered":"1,000"}}]}'))
+      const workbook = unzipSync(yield* bytes("xlsx", table))
+      assert.strictEqual(
+        strFromU8(workbook["xl/worksheets/sheet1.xml"] ?? new Uint8Array()),
+        '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n' +
+          '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>' +
+          `<row r="1"><c r="A1" t="inlineStr">${cell("Orders city")}<c r="B1" t="inlineStr">${cell("Orders count")}</row>` +
+          `<row r="2"><c r="A2" t="inlineStr">${cell("Ulm")}<c r="B2"><v>1000</v></c></row>` +
+          '<row r="3"><c r="A3"/><c r="B3"/></row>' +
+          '<row r="4"><c r="A4"/><c r="B4"><v>1000</v></c></row></sheetData></worksheet>'
+      )
+      for (const [name, end] of [
+        ["[Content_Types].xml", "</Types>"],
+        ["_rels/.rels", "</Relationships>"],
+        ["xl/workbook.xml", "</sheets></workbook>"],
+        ["xl/_rels/workbook.xml.rels", "</Relationships>"]
+      ] as const) {
+        assert.isTrue(strFromU8(workbook[name] ?? new Uint8Array()).endsWith(end), name)
+      }
+      assert.lengthOf(Object.keys(workbook), 5)
+    })
+  )
 
   it.effect("without rows is whole in every format", () =>
     Effect.gen(function* () {

@@ -1,7 +1,6 @@
 /** The examples in the doc comments of src compile, with the imports that a reader would add. */
-import { execFile } from "node:child_process"
 import { globSync } from "node:fs"
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
+import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { assert, it } from "@effect/vitest"
 import * as effect from "effect"
@@ -9,6 +8,7 @@ import { Effect } from "effect"
 import * as looker from "effect-looker"
 import * as embedded from "effect-looker/embedded"
 import * as testing from "effect-looker/testing"
+import { compile } from "./support/compile.ts"
 import { root } from "./support/paths.ts"
 
 /** What an example may use without importing it; the first that has a name is taken. */
@@ -37,41 +37,20 @@ const importsOf = (example: string) => {
 const examplesIn = (source: string) =>
   [...source.matchAll(/^ *\* ```ts\n([\s\S]*?)^ *\* ```$/gm)].map(([, block = ""]) => block.replace(/^ *\* ?/gm, ""))
 
-/** A folder inside the project, where imports resolve as in a user's. */
-const temporary = Effect.acquireRelease(
-  Effect.promise(() => mkdtemp(join(root, "test/.examples-"))),
-  (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
-)
-
 it.live(
   "every example in a doc comment compiles",
   () =>
     Effect.gen(function* () {
-      const folder = yield* temporary
-      let count = 0
+      const files: Array<readonly [string, string]> = []
       for (const file of globSync("**/*.ts", { cwd: join(root, "src") })) {
         const source = yield* Effect.promise(() => readFile(join(root, "src", file), "utf8"))
         for (const example of examplesIn(source)) {
-          const name = `${file.slice(0, -3).replaceAll("/", "-")}-${count++}.ts`
-          const text = [...importsOf(example), example].join("\n")
-          yield* Effect.promise(() => writeFile(join(folder, name), text))
+          const name = `${file.slice(0, -3).replaceAll("/", "-")}-${files.length}.ts`
+          files.push([name, [...importsOf(example), example].join("\n")])
         }
       }
-      assert.isAtLeast(count, 5)
-      const settings = {
-        extends: join(root, "tsconfig.json"),
-        compilerOptions: { noUnusedLocals: false },
-        include: [join(folder, "*.ts")]
-      }
-      const config = join(folder, "tsconfig.json")
-      yield* Effect.promise(() => writeFile(config, JSON.stringify(settings)))
-      const compiler = join(root, "node_modules/typescript/bin/tsc")
-      const output = yield* Effect.callback<string>((resume) => {
-        execFile(process.execPath, [compiler, "-p", config], { cwd: root }, (_error, stdout, stderr) =>
-          resume(Effect.succeed(stdout + stderr))
-        )
-      })
-      assert.strictEqual(output, "")
-    }).pipe(Effect.scoped),
+      assert.isAtLeast(files.length, 5)
+      assert.strictEqual(yield* compile(files), "")
+    }),
   60_000
 )

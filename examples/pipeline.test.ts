@@ -31,7 +31,7 @@ const exportReports = Effect.fn("exportReports")(function* (
   const exportOne = Effect.fnUntraced(function* (name: string, query: Query.QueryInput) {
     const part = `${folder}/${name}.part`
     let rows = 0
-    // json_detail tells what the database said about a query that fails; the other formats only that it failed.
+    // json_detail has the message of the database about a query that fails; the other formats only that it failed.
     yield* runner.stream(query, { format: "json_detail", timeout: "5 minutes" }).pipe(
       Stream.map((row) => {
         rows++
@@ -150,7 +150,7 @@ describe("exportReports", () => {
     )
   )
 
-  it.effect("tells what the database said about one report, and writes the others", () =>
+  it.effect("gives the message of the database for one report, and writes the others", () =>
     Effect.gen(function* () {
       const { files, outcomes } = yield* exported
       assert.deepStrictEqual(files, onlyAirports)

@@ -27,7 +27,7 @@ class Other extends Context.Service<Other, string>()("test/Other") {}
 const whichLooker = Queries.Queries.use((queries) => Effect.map(queries.query("1"), ({ id }) => id ?? ""))
 
 describe("Looker.layer", () => {
-  it.effect("keeps two Lookers of one program apart", () =>
+  it.effect("keeps two Lookers of one program separate", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* One, "one")
       assert.strictEqual(yield* Other, "other")

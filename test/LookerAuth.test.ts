@@ -358,7 +358,7 @@ describe("LookerAuth", () => {
     }).pipe(Effect.provide(looker(stub.layer)))
   })
 
-  it.effect("counts the time of the login apart from the time of the request", () => {
+  it.effect("counts the time of the login and the time of the request separately", () => {
     const stub = tokens({ loginTakes: "9 seconds" })
     return Effect.gen(function* () {
       const slow = Queries.Queries.use((queries) => queries.query("1"))
@@ -368,7 +368,7 @@ describe("LookerAuth", () => {
   })
 
   describe("a workspace", () => {
-    /** What `PATCH /session` answers to each token; `tokens` answers 404 to what it is not told of. */
+    /** What `PATCH /session` answers to each token; `tokens` answers 404 to every other token. */
     const withSession = (answers: (token: string) => StubLooker.Answer) => {
       const stub = tokens()
       const script: StubLooker.Script = (request) =>
@@ -466,7 +466,7 @@ describe("LookerAuth", () => {
       { name: "a broken connection", answer: { reset: "before" } },
       { name: "silence", answer: Effect.never }
     ] as ReadonlyArray<{ name: string; answer: StubLooker.Answer | Effect.Effect<never> }>)(
-      "may meet $name, which is over within 5 s and nobody's error",
+      "may meet $name, which is over within 5 s and unauthorized's error",
       ({ answer }) => {
         const stub = StubLooker.inProcess(
           StubLooker.withLogin(({ path }) => {
@@ -593,8 +593,8 @@ describe("LookerAuth", () => {
           yield* Effect.logError("failed", result.failure)
         }
       }
-      const nobody = yield* Effect.exit(QueryTasks.QueryTasks.use((tasks) => tasks.queryTask("unknown")))
-      yield* Effect.logError(nobody._tag === "Failure" ? nobody.cause : "")
+      const unauthorized = yield* Effect.exit(QueryTasks.QueryTasks.use((tasks) => tasks.queryTask("unknown")))
+      yield* Effect.logError(unauthorized._tag === "Failure" ? unauthorized.cause : "")
       return errors
     }).pipe(Effect.withSpan("everything"))
 

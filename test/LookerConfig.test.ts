@@ -394,7 +394,7 @@ describe("LookerConfig.layerIni", () => {
       })
   )
 
-  it.effect("reads looker.ini where the program runs, unless told otherwise", () => {
+  it.effect("reads looker.ini where the program runs, unless another file is named", () => {
     const asked: Array<string> = []
     const files = FileSystem.layerNoop({ readFileString: (path) => Effect.succeed(asked.push(path) ? ini : "") })
     return Effect.gen(function* () {

@@ -22,7 +22,7 @@ const always = (...answers: ReadonlyArray<Scripted>) => {
   )
 }
 
-const apart = (received: ReadonlyArray<StubLooker.Received>) =>
+const withoutSession = (received: ReadonlyArray<StubLooker.Received>) =>
   received.filter(({ path }) => !/\/log(in|out)$/.test(path))
 
 const query = Queries.Queries.use((queries) => queries.query("1"))
@@ -36,13 +36,13 @@ const page = (title: string) =>
   `<!DOCTYPE html>\n<html><head><title>${title}</title></head><body>${"<p>x</p>".repeat(500)}</body></html>`
 
 describe("a trace", () => {
-  it.effect("is kept, and told to Looker, where a tracer is installed, and not where there is none", () => {
+  it.effect("is kept, and sent to Looker, where a tracer is installed, and not elsewhere", () => {
     const { layer, received } = StubLooker.inProcess(always({ json: { id: "1" } }))
     const observer = observe.make()
     return Effect.gen(function* () {
       yield* query
       yield* Effect.provide(query, observer.layer)
-      const [untraced, traced] = apart(received)
+      const [untraced, traced] = withoutSession(received)
       assert.deepStrictEqual(
         [untraced, traced].map((request) => Object.keys(request?.headers ?? {}).includes("traceparent")),
         [false, true]
@@ -183,7 +183,7 @@ describe("a status", () => {
       const error = yield* Effect.flip(call)
       assert.strictEqual(error._tag, "Conflict")
       assert.strictEqual(error.message, "exists already")
-      assert.strictEqual(apart(stub.received).length, 1)
+      assert.strictEqual(withoutSession(stub.received).length, 1)
     }).pipe(Effect.provide(looker(stub.layer)))
   })
 
@@ -219,7 +219,7 @@ describe("a status", () => {
         assert.isBelow(error.snippet?.length ?? 0, 510)
         assert.strictEqual(error.endpoint, "GET /queries/1")
         assert.strictEqual(error.traceId, "trace-1")
-        assert.strictEqual(apart(stub.received).length, 1)
+        assert.strictEqual(withoutSession(stub.received).length, 1)
       }).pipe(Effect.provide(looker(stub.layer)))
     }
   )
@@ -347,7 +347,7 @@ describe("a retry", () => {
     const stub = timeline({ status: 503, text: page("Down") }, { status: 429 }, { json: { id: "1" } })
     return Effect.gen(function* () {
       assert.strictEqual((yield* runOut(query)).id, "1")
-      assert.strictEqual(apart(stub.received).length, 3)
+      assert.strictEqual(withoutSession(stub.received).length, 3)
     }).pipe(Effect.provide(looker(stub.layer)))
   })
 
@@ -400,7 +400,7 @@ describe("a retry", () => {
     }).pipe(Effect.provide(looker(stub.layer)))
   })
 
-  it.effect("tells the caller when it gave up what the server wished", () => {
+  it.effect("gives the caller the Retry-After of the server when it gives up", () => {
     const stub = timeline({ status: 429, headers: { "retry-after": "90" } })
     return Effect.gen(function* () {
       const error = yield* runOut(Effect.flip(query), { step: "1 second" })
@@ -475,7 +475,7 @@ describe("a retry", () => {
     return Effect.gen(function* () {
       const error = yield* runOut(Effect.flip(call), { step: "100 millis" })
       assert.include(["LookerUnavailable", "TooManyRequests"], error._tag)
-      assert.strictEqual(apart(stub.received).length, requests)
+      assert.strictEqual(withoutSession(stub.received).length, requests)
     }).pipe(Effect.provide(looker(stub.layer, { timeout: "3 seconds", policy: policy ?? {} })))
   })
 
@@ -483,7 +483,7 @@ describe("a retry", () => {
     const stub = StubLooker.inProcess(always({ status }))
     return Effect.gen(function* () {
       yield* runOut(Effect.flip(query))
-      assert.strictEqual(apart(stub.received).length, 1)
+      assert.strictEqual(withoutSession(stub.received).length, 1)
     }).pipe(Effect.provide(looker(stub.layer)))
   })
 
@@ -507,7 +507,7 @@ describe("a retry", () => {
     const stub = timeline({ status: 502 })
     return Effect.gen(function* () {
       yield* runOut(Effect.flip(createQueryTask))
-      assert.strictEqual(apart(stub.received).length, 1)
+      assert.strictEqual(withoutSession(stub.received).length, 1)
     }).pipe(Effect.provide(looker(stub.layer, { policy: { retry: Schedule.spaced("1 second") } })))
   })
 
@@ -515,7 +515,7 @@ describe("a retry", () => {
     const stub = timeline({ status })
     return Effect.gen(function* () {
       yield* runOut(Effect.flip(query))
-      assert.strictEqual(apart(stub.received).length, 1)
+      assert.strictEqual(withoutSession(stub.received).length, 1)
     }).pipe(Effect.provide(looker(stub.layer, { policy: { retry: Schedule.spaced("1 second") } })))
   })
 
@@ -608,7 +608,7 @@ describe("the timeout", () => {
       const stub = yield* StubLooker.onSocket(always(Effect.never))
       yield* Effect.gen(function* () {
         const fiber = yield* Effect.forkChild(query)
-        while (apart(stub.received).length === 0) yield* Effect.sleep("5 millis")
+        while (withoutSession(stub.received).length === 0) yield* Effect.sleep("5 millis")
         yield* Fiber.interrupt(fiber)
         yield* eventually(() => stub.abandoned.length > 0)
         assert.strictEqual(stub.abandoned.length, 1)
@@ -618,7 +618,7 @@ describe("the timeout", () => {
 })
 
 describe.each(httpClients)("over a socket, with $name,", ({ http }) => {
-  it.live("a server that speaks no TLS is told from one that is away, after one request", () =>
+  it.live("a server that speaks no TLS is distinguished from one that is away, after one request", () =>
     Effect.gen(function* () {
       const stub = yield* StubLooker.onSocket(always({ json: {} }))
       const baseUrl = stub.baseUrl.replace("http:", "https:")
@@ -640,7 +640,7 @@ describe.each(httpClients)("over a socket, with $name,", ({ http }) => {
       const stub = yield* live(always({ ...answer, reset }, { ...answer, reset }, answer))
       const found = yield* query.pipe(Effect.provide(stub.layer))
       assert.strictEqual(found.model?.length, 100_000)
-      assert.strictEqual(apart(stub.received).length, 3)
+      assert.strictEqual(withoutSession(stub.received).length, 3)
     })
   )
 
@@ -653,7 +653,7 @@ describe.each(httpClients)("over a socket, with $name,", ({ http }) => {
         assert.strictEqual(error._tag, "LookerUnavailable")
         assert.strictEqual(error._tag === "LookerUnavailable" && error.reached, "maybe")
         assert.strictEqual(error.endpoint, "POST /query_tasks")
-        assert.strictEqual(apart(stub.received).length, 1)
+        assert.strictEqual(withoutSession(stub.received).length, 1)
       })
   )
 
@@ -697,7 +697,7 @@ describe.each(httpClients)("over a socket, with $name,", ({ http }) => {
       yield* Effect.gen(function* () {
         for (let call = 0; call < 10; call++) yield* Effect.ignore(query)
       }).pipe(Effect.provide(stub.layer))
-      assert.isAtLeast(apart(stub.received).length, 10)
+      assert.isAtLeast(withoutSession(stub.received).length, 10)
       assert.isAtMost(stub.sockets.size, 2)
     })
   )

@@ -102,7 +102,7 @@ describe("QueryRunner.runAll", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("has 15 queries under way at a time, or as many as it is told", () => {
+  it.effect("has 15 queries under way at a time, or as many as the options say", () => {
     const views = Array.from({ length: 40 }, () => "ends-100")
     const usual = runner()
     const few = runner()
@@ -114,21 +114,21 @@ describe("QueryRunner.runAll", () => {
     })
   })
 
-  it.effect("ends with the right numbers although the one who is told is slow", () => {
+  it.effect("ends with the right numbers although the observer is slow", () => {
     const { layer } = runner()
     return Effect.gen(function* () {
-      const told: Array<QueryRunner.Progress> = []
+      const received: Array<QueryRunner.Progress> = []
       yield* runOut(
         runAll(["fails-20", "ends-20"], {
           onProgress: (progress) =>
             Effect.delay(
-              Effect.sync(() => void told.push(progress)),
+              Effect.sync(() => void received.push(progress)),
               "300 millis"
             )
         })
       )
       yield* pass("2 seconds")
-      assert.deepStrictEqual(told.at(-1), { waiting: 0, added: 0, running: 0, done: 1, failed: 1 })
+      assert.deepStrictEqual(received.at(-1), { waiting: 0, added: 0, running: 0, done: 1, failed: 1 })
     }).pipe(Effect.provide(layer))
   })
 
@@ -157,7 +157,7 @@ describe("QueryRunner.runAll", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("tells how many stand where", () => {
+  it.effect("counts the queries in each state", () => {
     const { layer } = runner()
     return Effect.gen(function* () {
       const seen: Array<QueryRunner.Progress> = []

@@ -353,7 +353,7 @@ describe("QueryRunner.run", () => {
     })
   )
 
-  it.effect("stops asking about a task whose status somebody is told, when its time is over", () => {
+  it.effect("stops asking about a task with an observer when its time is over", () => {
     const { layer, sent } = life()
     return Effect.gen(function* () {
       yield* runOut(Effect.flip(run({ timeout: "2 seconds", onStatus: () => Effect.void })))

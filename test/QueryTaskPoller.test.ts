@@ -76,7 +76,7 @@ describe("QueryTaskPoller", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("sends nothing while nobody waits", () => {
+  it.effect("sends nothing while no fiber waits", () => {
     const { asked, layer } = poller((ids) => all(ids, complete))
     return Effect.gen(function* () {
       yield* pass("1 minute", "1 second")
@@ -509,7 +509,7 @@ describe("QueryTaskPoller", () => {
       }).pipe(Effect.provide(layer))
     })
 
-    it.effect("goes on asking about those it told about before", () => {
+    it.effect("goes on asking about those whose status it received before", () => {
       const running = { status: "running" }
       let request = 0
       const tasks = Layer.mock(QueryTasks.QueryTasks, {
@@ -536,7 +536,7 @@ describe("QueryTaskPoller", () => {
       }).pipe(Effect.provide(QueryTaskPoller.layer.pipe(Layer.provide(tasks))))
     })
 
-    it.effect("stops reading it when nobody waits for it any more", () => {
+    it.effect("stops reading it when no fiber waits for it any more", () => {
       const { layer } = withLarge()
       return Effect.gen(function* () {
         const large = yield* Effect.forkChild(wait("large"))

@@ -7,7 +7,7 @@ import { eventually, pass, runOut, timed } from "./support/time.ts"
 
 const tasks = QueryTasks.QueryTasks
 
-const apart = (received: ReadonlyArray<StubLooker.Received>) =>
+const withoutSession = (received: ReadonlyArray<StubLooker.Received>) =>
   received.filter(({ path }) => !/\/log(in|out)$/.test(path))
 
 /** Answers everything but login and logout with `answer`. */
@@ -15,7 +15,7 @@ const answering = (answer: StubLooker.Answer) => {
   const stub = StubLooker.inProcess(
     StubLooker.withLogin(({ path }) => (/\/log(in|out)$/.test(path) ? undefined : answer))
   )
-  return { layer: looker(stub.layer), all: stub.received, asked: () => apart(stub.received) }
+  return { layer: looker(stub.layer), all: stub.received, asked: () => withoutSession(stub.received) }
 }
 
 const overSocket = (http: (typeof httpClients)[number]["http"], answer: StubLooker.Answer, timeout = "2 seconds") =>
@@ -23,7 +23,7 @@ const overSocket = (http: (typeof httpClients)[number]["http"], answer: StubLook
     StubLooker.onSocket(StubLooker.withLogin(({ path }) => (/\/log(in|out)$/.test(path) ? undefined : answer))),
     (stub) => ({
       ...stub,
-      asked: () => apart(stub.received),
+      asked: () => withoutSession(stub.received),
       layer: looker(http, {
         baseUrl: stub.baseUrl,
         timeout: timeout as "2 seconds",
@@ -125,7 +125,7 @@ describe("an interruption of createQueryTask", () => {
     const fiber = yield* Effect.forkChild(Effect.provide(create, looker(stub.layer)))
     yield* pass("1 second")
     const { millis } = yield* timed(Fiber.interrupt(fiber))
-    return { millis, asked: apart(stub.received).length }
+    return { millis, asked: withoutSession(stub.received).length }
   })
 
   it.effect("waits for the response to a request that was sent where onCreated needs the task", () => {

@@ -110,14 +110,14 @@ describe("README", () => {
         }).pipe(Effect.provide(EmbeddedLooker.layerServer({ data, model: "system__activity" })))
         succeeded(counted)
         assert.strictEqual(counted.stdout, "42\n")
-        const nowhere = yield* node(real, {
+        const unconfigured = yield* node(real, {
           LOOKERSDK_BASE_URL: "",
           LOOKERSDK_CLIENT_ID: "",
           LOOKERSDK_CLIENT_SECRET: ""
         })
-        assert.strictEqual(nowhere.code, 1)
+        assert.strictEqual(unconfigured.code, 1)
         assert.include(
-          nowhere.stdout,
+          unconfigured.stdout,
           "Looker is not configured: LOOKERSDK_BASE_URL, LOOKERSDK_CLIENT_ID, LOOKERSDK_CLIENT_SECRET are not set"
         )
 

@@ -15,7 +15,7 @@ interface Row {
 
 const common = [400, 401, 404, 429]
 
-/** Looker's OpenAPI document, release 26.12; 401 is documented nowhere, and answered to every call without a valid token. */
+/** Looker's OpenAPI document, release 26.12; 401 is not documented, and answered to every call without a valid token. */
 const table: Readonly<Record<string, Row>> = {
   login: {
     endpoint: "POST /login",

@@ -52,7 +52,7 @@ const ours = (): ReadonlyArray<Ours> => {
       const known = new Set([...successes.keys(), ...errors.keys()].map(String))
       // A streamed success is no entry of `successes`.
       if (endpoint.identifier === "query_task_results") known.add("200")
-      // Looker documents 401 nowhere; here the Authorization middleware brings it.
+      // Looker does not document 401; here the Authorization middleware brings it.
       if (middleware.size > 0) known.delete("401")
       endpoints.push({
         name: endpoint.identifier,

@@ -271,7 +271,7 @@ layer(both, { excludeTestServices: true })("@looker/sdk-node", (it) => {
     })
   )
 
-  it.effect("is told what is wrong with a field that does not exist", () =>
+  it.effect("learns what is wrong with a field that does not exist", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         use((sdk) => sdk.create_query({ model: "embedded", view: "airports", fields: ["airports.stat"] }))

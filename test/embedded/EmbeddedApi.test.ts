@@ -42,7 +42,7 @@ for (const [where, looker] of [
       })
     )
 
-    it.effect("says that credentials are sent as a form, where there is none", () =>
+    it.effect("says that credentials are sent as a form, where there is no form", () =>
       Effect.gen(function* () {
         for (const sent of [{ json: { client_id: "embedded", client_secret: "embedded" } }, {}]) {
           const { json, status } = yield* call("POST", "/login", sent)
@@ -274,7 +274,7 @@ for (const [where, looker] of [
       })
     )
 
-    it.effect("tells the first ten mistakes of many, and how many more there are", () =>
+    it.effect("names the first ten mistakes of many, and how many more there are", () =>
       Effect.gen(function* () {
         const token = yield* login
         const names = Array.from({ length: 50_000 }, (_, index) => `orders.status${index}`)

@@ -142,7 +142,7 @@ describe("a query", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("over a field that is not there is told so, and the next one runs", () =>
+  it.live("over a field that does not exist is refused, and the next one runs", () =>
     Effect.gen(function* () {
       const token = yield* login
       const json = { model: "embedded", ...query, fields: ["orders.statu"] }
@@ -196,7 +196,7 @@ describe("a path", () => {
 })
 
 describe("half a request", () => {
-  it.live("keeps nobody else waiting, and keeps no server alive", () =>
+  it.live("keeps no other client waiting, and keeps no server alive", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const looker = yield* Layer.buildWithScope(overSocket({ "orders.csv": orders }), scope)
@@ -257,7 +257,7 @@ const inOwnProcess = (data: string) =>
     return { baseUrl: String(line).trim(), pid: child.pid ?? 0 }
   })
 
-/** The most a process has ever had, in megabytes. Only Linux tells. */
+/** The most a process has ever had, in megabytes. Known on Linux only. */
 const peakOf = (pid: number) =>
   existsSync(`/proc/${pid}/status`)
     ? Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024
@@ -346,7 +346,7 @@ describe("a data folder", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("may have links to files that are elsewhere, which whoever filled the folder has put there", () =>
+  it.live("may have links to files that are elsewhere", () =>
     Effect.gen(function* () {
       const outside = yield* folder({ "large.csv": "n\n7\n" })
       const data = yield* folder({ "orders.csv": orders })
@@ -358,7 +358,7 @@ describe("a data folder", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is refused by the name of a link that leads nowhere, or to a folder", () =>
+  it.live("is refused by the name of a link that is broken, or leads to a folder", () =>
     Effect.gen(function* () {
       const outside = yield* folder({})
       mkdirSync(join(outside, "inner"))

@@ -41,24 +41,24 @@ const randomFrom = (seed: number) => {
   }
 }
 
-/** One task's life under a caller who may lose patience, and how it ended. */
+/** One task's life under a caller who may kill it, and how it ended. */
 const live = Effect.fnUntraced(function* (token: string, random: () => number, longest: number) {
   const kind = random()
   const query = kind < 0.6 ? quick : kind < 0.8 ? middling : slow
-  // Whoever asks the slow one never waits for it.
-  const patience = query === slow || random() < 0.5 ? random() * longest : undefined
+  // A slow query is never waited for.
+  const killAfter = query === slow || random() < 0.5 ? random() * longest : undefined
   // No two alike, or one could be answered from the results of another.
   const filters = { "flights.delay": `>${Math.floor(random() * -1000)}.${Math.floor(random() * 1e9)}` }
   const id = yield* createTask(token, { view: "flights", limit: "50", filters, ...query }, "json")
-  if (patience !== undefined) {
-    yield* wait(patience)
+  if (killAfter !== undefined) {
+    yield* wait(killAfter)
     const { status } = yield* call("DELETE", `/running_queries/${id}`, { token })
     assert.include([204, 404], status)
   }
   return { id, status: yield* ends(token, id) }
 })
 
-/** Nobody has patience for longer than `longest` milliseconds. */
+/** No task is killed later than `longest` milliseconds after its creation. */
 const many = (count: number, seed: number, longest = 1000) =>
   Effect.gen(function* () {
     const random = randomFrom(seed)
@@ -78,7 +78,7 @@ const asked = (instance: DuckDBInstance, sql: string) =>
     }
   })
 
-/** What the process holds of the system. Only Linux tells. */
+/** What the process holds of the system. Known on Linux only. */
 const held = () => ({
   files: readdirSync("/proc/self/fd").length,
   threads: readdirSync("/proc/self/task").length
@@ -178,7 +178,7 @@ describe("many tasks at once", () => {
           const outcomes = yield* many(20, seed, 300)
           // The cache keeps a result for twice its life.
           yield* wait(250)
-          // Results go when somebody asks for something.
+          // A request removes the results that expired.
           const token = yield* login
           for (const { id } of outcomes) yield* call("GET", `/query_tasks/${id}`, { token })
           const tables = yield* asked(yield* database, "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'results'")
@@ -225,7 +225,7 @@ describe("many tasks at once", () => {
   )
 })
 
-describe("a server that is told to end while queries run", () => {
+describe("a server that gets a signal while queries run", () => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     it.live(`ends within two seconds at ${signal}, and leaves nothing in the temporary folder`, () =>
       Effect.gen(function* () {

@@ -19,7 +19,7 @@ describe("the time that relative dates are relative to", () => {
     }).pipe(Effect.provide(inProcess(files, { resultLife: "1000 days", tokenLife: "1000 days" })))
   )
 
-  it.effect("is fixed when the server is told so", () =>
+  it.effect("is fixed when the option now is given", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* count, 24)
     }).pipe(Effect.provide(inProcess(files, { now: "2024-03-10T12:00:00Z" })))

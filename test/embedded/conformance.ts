@@ -108,7 +108,7 @@ const closed = [
   "JsonBiPivots"
 ]
 
-/** Objects by the document, and nothing where there is none: in a query that is of no Look, on a database that is not BigQuery (inferred). */
+/** Objects by the document, null in a query that belongs to no Look and on a database that is not BigQuery (inferred). */
 const nullable: ReadonlyArray<readonly [schema: string, key: string]> = [
   ["RunningQueries", "sql_query"],
   ["RunningQueries", "look"],
@@ -168,7 +168,7 @@ const official: Official | undefined = (() => {
 })()
 
 /**
- * Where the document is wrong or says nothing: 401 is in it nowhere; the results of a query are a `string` by it, and are what their
+ * Where the document is wrong or says nothing: it never has 401; the results of a query are a `string` by it, and are what their
  * format says; what is not finished was 204 before 25.0.9.
  */
 const exempt = (endpoint: Endpoint, status: number): "all" | "body" | "nothing" =>

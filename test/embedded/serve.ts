@@ -1,5 +1,5 @@
 /**
- * An embedded Looker as a program of its own, over the file it is given: prints its address, and runs until it is told to end.
+ * An embedded Looker as a program of its own, over the file it is given: prints its address, and runs until a signal ends it.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect } from "effect"

@@ -47,7 +47,7 @@ const many = (count: number, send: Effect.Effect<void, Refused>) =>
   Effect.forEach(Array.from({ length: count }), () => until(send), { concurrency: "unbounded", discard: true })
 
 describe("gate", () => {
-  it.effect("keeps nobody who is urgent until a poll has its turn", () =>
+  it.effect("lets no urgent request wait until a poll has its turn", () =>
     Effect.gen(function* () {
       const through = yield* open()
       // A refusal at once makes the slowest pace, and after the first poll the next has to wait for its turn.
@@ -122,7 +122,7 @@ describe("gate", () => {
     })
   )
 
-  it.effect("loses no place and nobody, at whatever moment a request is interrupted", () =>
+  it.effect("loses no place and no request, at whatever moment a request is interrupted", () =>
     Effect.gen(function* () {
       const pass1 = yield* open(2)
       for (let steps = 0; steps < 30; steps++) {

@@ -58,7 +58,7 @@ export const withLogin =
     return { status: 404, json: { message: "Not found", documentation_url: "https://cloud.google.com/looker/docs/" } }
   }
 
-/** A body of which half arrives, before it breaks or falls silent. */
+/** A body of which half arrives, before it breaks or stalls. */
 const halfBody = (text: string, end: "reset" | "stall") => {
   let begun = false
   return new ReadableStream<Uint8Array>(

@@ -82,7 +82,7 @@ describe("input that was written to break out", () => {
     }).pipe(Effect.provide(looker))
   )
 
-  it.effect("and filters of absurd length end in an answer or an error, and the server lives on", () =>
+  it.effect("and filters of extreme length end in a result or an error, and the server lives on", () =>
     Effect.gen(function* () {
       const token = yield* login
       for (const filters of [

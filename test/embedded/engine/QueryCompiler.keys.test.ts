@@ -65,7 +65,7 @@ layer(looker)("every key of a query", (it) => {
         if (what === "carried") assert.deepStrictEqual(created.json[key], value)
         if (what === "set by Looker") assert.notDeepEqual(created.json[key], value)
         if (what !== "executed" || key === "model" || key === "view") return
-        // Told back as it was said, limits as texts, and something else comes out.
+        // It comes back as it was sent, limits as texts, and changes the result.
         assert.deepStrictEqual(created.json[key], typeof value === "number" ? String(value) : value)
         const body = (query: object) =>
           Effect.map(results(query, "json_detail"), ({ json }) =>

@@ -42,7 +42,7 @@ describe("a query is refused, with what to do,", () => {
       "filters a measure"
     ],
     [
-      "when it has absurdly many sorts",
+      "when it has too many sorts",
       { fields: named("count"), sorts: Array.from({ length: 101 }, () => "orders.count") },
       "100 are the most"
     ],
@@ -144,7 +144,7 @@ describe("a query is refused, with what to do,", () => {
       "ascending bounds"
     ],
     [
-      "when a bin has absurdly many",
+      "when there are too many bins",
       group({ dimension: "x", calculation_type: "bin", args: ["orders.price", "1e-9", "0", "9", null, "classic"] }),
       "ascending bounds"
     ],

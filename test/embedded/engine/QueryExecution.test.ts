@@ -75,7 +75,7 @@ describe("a run", () => {
     })
   )
 
-  it.effect("that fails in a statement nobody is shown says nothing of it", () =>
+  it.effect("that fails in a statement that is not shown says nothing of it", () =>
     Effect.gen(function* () {
       const { database, plan } = yield* engine
       const planned = yield* plan({ fields: named("status", "count"), pivots: named("status") })

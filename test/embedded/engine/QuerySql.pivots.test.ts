@@ -110,7 +110,7 @@ describe("a pivoted query", () => {
     })
   )
 
-  it.effect("tells values apart that would have the same key", () =>
+  it.effect("distinguishes values that would have the same key", () =>
     Effect.gen(function* () {
       const database = yield* DuckDb.make({})
       const models = yield* DataFolder.load(database, {

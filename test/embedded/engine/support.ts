@@ -71,8 +71,8 @@ export const engineOver = Effect.fnUntraced(function* (csv: string) {
       totals: totals === undefined ? undefined : yield* text(columns, totals),
       subtotals: yield* Effect.forEach(subtotals, (subtotal) => text(columns, subtotal))
     }
-    const drawers = yield* database.run("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'results'")
-    assert.isTrue(drawers.every(([name]) => !/cells|pivots|frame|fill/.test(String(name))))
+    const tables = yield* database.run("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'results'")
+    assert.isTrue(tables.every(([name]) => !/cells|pivots|frame|fill/.test(String(name))))
     yield* QueryExecution.clear(database, planned, id)
     return answer
   })

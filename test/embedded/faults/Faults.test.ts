@@ -63,7 +63,7 @@ describe("a request", () => {
     for (const [how, retryAfter, least] of [
       ["in the seconds it asks for", "7 seconds", 7000],
       ["at the date it asks for", new Date(9000), 9000],
-      ["without being told when", undefined, 1]
+      ["without a time to wait", undefined, 1]
     ] as const) {
       it.effect(how, () =>
         Effect.gen(function* () {
@@ -358,7 +358,7 @@ describe("a task", () => {
     }).pipe(Effect.provide(inProcess({ faults: [{ fault: Fault.warning("Note: not for production.") }] })))
   )
 
-  it.effect("that somebody kills is killed", () =>
+  it.effect("that is killed fails as killed", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.flip(TestTime.run(run())))._tag, "QueryKilled")
     }).pipe(Effect.provide(inProcess({ taskDelay: "2 seconds", faults: [{ fault: Fault.killed }] })))
@@ -447,7 +447,7 @@ describe("a task", () => {
     }).pipe(Effect.provide(inProcess({ faults: [{ fault: Fault.leftOut({ polls: 2 }) }] })))
   )
 
-  it.effect("with a word that nobody knows is waited for, and given up", () =>
+  it.effect("with an unknown status is waited for, and given up", () =>
     Effect.gen(function* () {
       const faults = yield* Faults.Faults
       yield* faults.add({ fault: Fault.unknownStatus("pondering", { for: "2 seconds" }) })
@@ -475,7 +475,7 @@ describe("a rule", () => {
 
   const byId = (id: string) => Queries.Queries.use((queries) => queries.query(id))
 
-  it.effect("strikes the nth, every nth, or the first few", () =>
+  it.effect("applies to the nth, every nth, or the first few", () =>
     Effect.gen(function* () {
       const faults = yield* Faults.Faults
       const { id = "" } = yield* Queries.Queries.use((queries) => queries.createQuery(query))
@@ -493,7 +493,7 @@ describe("a rule", () => {
     }).pipe(Effect.provide(inProcess({})))
   )
 
-  it.effect("strikes the requests about its query only, wherever they name it", () =>
+  it.effect("applies to the requests about its query only, wherever they name it", () =>
     Effect.gen(function* () {
       const faults = yield* Faults.Faults
       const queries = yield* Queries.Queries
@@ -524,14 +524,14 @@ describe("a rule", () => {
       ]) {
         // The body of a creation has the limit as it was written.
         yield* faults.add({ on: { query: match }, fault: Fault.htmlNotFound() })
-        const struck = yield* Effect.forEach(requests, (request) => Effect.exit(request))
+        const faulty = yield* Effect.forEach(requests, (request) => Effect.exit(request))
         assert.deepStrictEqual(
-          names(struck).slice(1),
+          names(faulty).slice(1),
           Array.from({ length: 5 }, () => "fault")
         )
-        const spared = yield* Effect.forEach(free, (request) => Effect.exit(request))
+        const unchanged = yield* Effect.forEach(free, (request) => Effect.exit(request))
         assert.deepStrictEqual(
-          names(spared),
+          names(unchanged),
           Array.from({ length: 6 }, () => "ok")
         )
         yield* faults.clear
@@ -539,7 +539,7 @@ describe("a rule", () => {
     }).pipe(Effect.provide(inProcess({})))
   )
 
-  it.effect("strikes together with the others that fit, and tasks by their query", () =>
+  it.effect("applies together with the others that fit, and to tasks by their query", () =>
     Effect.gen(function* () {
       const [error, late] = yield* TestTime.run(timed(Effect.flip(run())))
       assert.strictEqual(error._tag, "QueryFailed")
@@ -558,30 +558,33 @@ describe("a rule", () => {
     )
   )
 
-  it.effect.each<{ readonly rule: Faults.Rule; readonly told: string }>([
-    { rule: { on: { nth: 0 }, fault: Fault.killed }, told: "faults[0] (Killed): on.nth is 0, and has to be 1, 2, …" },
-    { rule: { on: { times: 1.5 }, fault: Fault.resetBefore }, told: "on.times is 1.5" },
+  it.effect.each<{ readonly rule: Faults.Rule; readonly message: string }>([
+    {
+      rule: { on: { nth: 0 }, fault: Fault.killed },
+      message: "faults[0] (Killed): on.nth is 0, and has to be 1, 2, …"
+    },
+    { rule: { on: { times: 1.5 }, fault: Fault.resetBefore }, message: "on.times is 1.5" },
     {
       rule: { on: { endpoint: "qery" as "query" }, fault: Fault.resetBefore },
-      told: "there is no endpoint qery, only login"
+      message: "there is no endpoint qery, only login"
     },
-    { rule: { on: { endpoint: "query" } as object, fault: Fault.killed }, told: "leave out on.endpoint" },
+    { rule: { on: { endpoint: "query" } as object, fault: Fault.killed }, message: "leave out on.endpoint" },
     {
       rule: { on: { query: { view: "oders" } }, fault: Fault.killed },
-      told: 'faults[0] (Killed): there is no explore "oders". Did you mean orders?'
+      message: 'faults[0] (Killed): there is no explore "oders". Did you mean orders?'
     },
     {
       rule: { on: { query: { model: "embeded", view: "orders" } }, fault: Fault.resetBefore },
-      told: 'there is no model "embeded". Did you mean embedded?'
+      message: 'there is no model "embeded". Did you mean embedded?'
     },
-    { rule: { fault: Fault.truncated({ fraction: 2 }) }, told: "fraction from 0 to 1" },
-    { rule: { fault: Fault.transientExpired({ polls: 0 }) }, told: "polls is 0" },
-    { rule: { fault: Fault.transientExpired({ polls: 1, for: 1 }) }, told: "for and polls exclude each other" }
-  ])("is refused: $told", ({ rule, told }) =>
+    { rule: { fault: Fault.truncated({ fraction: 2 }) }, message: "fraction from 0 to 1" },
+    { rule: { fault: Fault.transientExpired({ polls: 0 }) }, message: "polls is 0" },
+    { rule: { fault: Fault.transientExpired({ polls: 1, for: 1 }) }, message: "for and polls exclude each other" }
+  ])("is refused: $message", ({ rule, message }) =>
     Effect.gen(function* () {
       const folder = yield* data
       const error = yield* Effect.flip(Layer.build(EmbeddedLooker.layer({ data: folder, faults: [rule] })))
-      assert.include(error.message, told)
+      assert.include(error.message, message)
       const context = yield* Layer.build(EmbeddedLooker.layer({ data: folder }))
       const added = yield* Effect.flip(
         Effect.provide(
@@ -589,7 +592,7 @@ describe("a rule", () => {
           context
         )
       )
-      assert.include(added.message, told)
+      assert.include(added.message, message)
     })
   )
 })

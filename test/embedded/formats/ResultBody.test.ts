@@ -447,7 +447,7 @@ layer(database)("a pivoted result with totals", (it) => {
             assert.strictEqual(row["orders.price|FIELD|new|FIELD|2001"], big)
             break
           case "csv":
-            // The line of the second pivot field and that of the labels are rows to whoever takes the first line for the header.
+            // The line of the second pivot field and that of the labels are rows to a reader who takes the first line for the header.
             assert.deepStrictEqual(Object.values(parsed.rows[1] ?? {}).slice(0, 2), ["Orders city", "Orders count"])
             assert.strictEqual(parsed.rows.length, 5)
             break
@@ -938,11 +938,11 @@ describe("a failure", () => {
     const message = "Parser Error: x\n\nLINE 2: nosuch(secret)\n        ^"
     const error = new DuckDb.DatabaseError({ message, line: 2 })
     for (const format of ["json", "json_detail", "json_bi", "csv"] as const) {
-      const told = (seesSql: boolean) =>
+      const messageFor = (seesSql: boolean) =>
         ResultBody.failure(run(table), format, { startedAt: 0, endedAt: 1500 }, error, { ...options, seesSql })
-      assert.include(told(true), "nosuch(secret)")
-      assert.include(told(false), "Parser Error: x")
-      assert.notInclude(told(false), "secret")
+      assert.include(messageFor(true), "nosuch(secret)")
+      assert.include(messageFor(false), "Parser Error: x")
+      assert.notInclude(messageFor(false), "secret")
     }
   })
 })

@@ -1,5 +1,5 @@
 /**
- * What is suggested to somebody who wrote a wrong name.
+ * What is suggested for a wrong name.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { suggest } from "../../../src/embedded/refusal/Suggestion.ts"

@@ -205,7 +205,7 @@ const browse = Effect.gen(function* () {
 describe.skipIf(!hasChromium)(
   hasChromium ? "in Chromium" : `in Chromium: SKIPPED, there is none at ${executablePath} (CHROMIUM_PATH)`,
   () => {
-    it.live("a task goes from running to complete on the page, which nobody reloads", () =>
+    it.live("a task goes from running to complete on the page, without a reload", () =>
       Effect.gen(function* () {
         const { baseUrl, elsewhere, page } = yield* browse
         const token = yield* login
@@ -251,7 +251,7 @@ describe.skipIf(!hasChromium)(
       }).pipe(Effect.scoped, Effect.provide(served()))
     )
 
-    it.live("a selection inside of a row stays while others change, and a lost server is told", () =>
+    it.live("a selection inside of a row stays while others change, and a server that is gone is shown", () =>
       Effect.gen(function* () {
         const { page, token, first } = yield* Effect.gen(function* () {
           const { baseUrl, page } = yield* browse

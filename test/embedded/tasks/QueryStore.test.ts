@@ -15,7 +15,7 @@ const queries = Layer.unwrap(
   })
 ).pipe(Layer.provide(layerDuckDb({})))
 
-/** A clock that lets other fibers run before it tells the time: all that happens between the look-up of a query and its storage. */
+/** A clock that lets other fibers run before it gives the time: all that happens between the look-up of a query and its storage. */
 const yielding = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock

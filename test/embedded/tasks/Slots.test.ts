@@ -70,7 +70,7 @@ describe("the queue", () => {
 })
 
 describe("slots", () => {
-  /** Who gets a slot, in which order, when each is given back as soon as somebody else waits for it. */
+  /** Who gets a slot, in which order, when each is given back as soon as another task waits for it. */
   const order = Effect.fnUntraced(function* (options: Partial<Slots.Options>, asked: ReadonlyArray<string>) {
     const slots = Slots.make({ total: 1, perUser: 1, timeout: Duration.infinity, ...options })
     const served: Array<string> = []

@@ -16,13 +16,13 @@ const statusOf = (token: string, id: string) =>
   Effect.map(call("GET", `/query_tasks/multi_results?query_task_ids=${id}`, { token }), (answer) => answer.json[id])
 
 /** In place of the loggers: what they would have written. */
-const silent = () => {
+const collectingLogs = () => {
   const lines: Array<unknown> = []
   return { lines, layer: Logger.layer([Logger.make(({ message }) => lines.push(message))]) }
 }
 
 describe("the life of a task", () => {
-  it.effect("stays running for as long as it is told to, and says so everywhere", () =>
+  it.effect("stays running for as long as taskDelay says, and says so everywhere", () =>
     Effect.gen(function* () {
       const token = yield* login
       const id = yield* createTask(token, query, "json")
@@ -42,7 +42,7 @@ describe("the life of a task", () => {
     }).pipe(Effect.provide(inProcess(files, { taskDelay: "10 seconds" })))
   )
 
-  it.effect("answers 204 to early questions where it is told to", () =>
+  it.effect("answers 204 to early requests for results where the options say so", () =>
     Effect.gen(function* () {
       const token = yield* login
       const id = yield* createTask(token, query, "json")
@@ -151,7 +151,7 @@ describe("the life of a task", () => {
     )
   )
 
-  it.effect("is told about once, whatever the order and number of the questions", () =>
+  it.effect("is reported once, whatever the order and number of the ids", () =>
     Effect.gen(function* () {
       const token = yield* login
       const { json: created } = yield* call("POST", "/queries", { token, json: { model: "embedded", ...query } })
@@ -170,7 +170,7 @@ describe("the life of a task", () => {
 
   it.live("answers 503 to what still reads when it closes, and logs nothing", () =>
     Effect.gen(function* () {
-      const { layer, lines } = silent()
+      const { layer, lines } = collectingLogs()
       const scope = yield* Scope.make()
       const looker = yield* Layer.buildWithScope(inProcess(files), scope)
       yield* Effect.gen(function* () {

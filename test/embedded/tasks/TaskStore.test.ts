@@ -71,7 +71,7 @@ const tables = DuckDb.use((database) =>
 const tableCount = Effect.map(tables, (rows) => rows.length)
 
 describe("the tables of results", () => {
-  it.effect("are shared through the cache, and dropped when nobody needs them", () =>
+  it.effect("are shared through the cache, and dropped when no task needs them", () =>
     Effect.gen(function* () {
       const first = yield* run()
       yield* TestClock.adjust("50 seconds")
@@ -101,7 +101,7 @@ describe("the tables of results", () => {
     }).pipe(Effect.provide(stores()))
   )
 
-  it.effect("stay while somebody reads them, also if the task expires meanwhile", () =>
+  it.effect("stay while a client reads them, also if the task expires meanwhile", () =>
     Effect.gen(function* () {
       const tasks = yield* TaskStore.TaskStore
       const task = yield* run()
@@ -185,8 +185,8 @@ describe("a task with a fault", () => {
   it.effect("neither takes from the cache nor leaves anything there", () =>
     Effect.gen(function* () {
       const faults = yield* Faults.Faults
-      const struck = yield* run()
-      assert.strictEqual(struck.state.status, "complete")
+      const faulty = yield* run()
+      assert.strictEqual(faulty.state.status, "complete")
       assert.strictEqual((yield* run({ cache_only: true })).state.status, "error")
       yield* run()
       yield* faults.add({ fault: Fault.error("no") })
@@ -209,7 +209,7 @@ describe("a task with a fault", () => {
 })
 
 describe("a bug in the engine", () => {
-  it.effect("ends the task with an error, and nobody waits for ever", () =>
+  it.effect("ends the task with an error, and no client waits for ever", () =>
     Effect.gen(function* () {
       const queries = yield* QueryStore.QueryStore
       const tasks = yield* TaskStore.TaskStore

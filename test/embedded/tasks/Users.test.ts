@@ -51,7 +51,7 @@ describe("users", () => {
     }).pipe(Effect.provide(inProcess(files, { users })))
   )
 
-  it.effect("log in with their own credentials only, and are told who they are", () =>
+  it.effect("log in with their own credentials only, and see who they are", () =>
     Effect.gen(function* () {
       const { anna } = yield* everybody
       const me = (yield* call("GET", "/user", { token: anna })).json
@@ -181,7 +181,7 @@ describe("login_user", () => {
     }).pipe(Effect.provide(inProcess(files, { users })))
   )
 
-  it.effect("refuses who is no admin, who is nobody, and who is not there", () =>
+  it.effect("refuses a user who is no admin, an unknown token, and an unknown user", () =>
     Effect.gen(function* () {
       const { admin, ben } = yield* everybody
       const refused = yield* call("POST", "/login/7", { token: ben })
@@ -219,22 +219,22 @@ describe("the session of a token", () => {
 describe("the users of the options", () => {
   const one = { id: "1", clientId: "a", clientSecret: "s" }
   it.effect.each([
-    { given: { users: [] }, told: "users is empty" },
-    { given: { users: [one], clientId: "b" }, told: "put the credentials into users" },
-    { given: { users: [{ ...one, clientSecret: "" }] }, told: "users[0].clientSecret has to be a text" },
-    { given: { users: [one, { ...one, clientId: "b" }] }, told: 'two users have the id "1"' },
-    { given: { users: [one, { ...one, id: "2" }] }, told: 'two users have the clientId "a"' },
-    { given: { users: [{ ...one, models: ["sales"] }] }, told: 'models has "sales", and there is only embedded' },
+    { given: { users: [] }, message: "users is empty" },
+    { given: { users: [one], clientId: "b" }, message: "put the credentials into users" },
+    { given: { users: [{ ...one, clientSecret: "" }] }, message: "users[0].clientSecret has to be a text" },
+    { given: { users: [one, { ...one, clientId: "b" }] }, message: 'two users have the id "1"' },
+    { given: { users: [one, { ...one, id: "2" }] }, message: 'two users have the clientId "a"' },
+    { given: { users: [{ ...one, models: ["sales"] }] }, message: 'models has "sales", and there is only embedded' },
     {
       given: { users: [{ ...one, permissions: ["root" as "see_sql"] }] },
-      told: 'permissions has "root", and there is only administer, see_sql'
+      message: 'permissions has "root", and there is only administer, see_sql'
     }
-  ])("are refused: $told", ({ given, told }) =>
+  ])("are refused: $message", ({ given, message }) =>
     Effect.gen(function* () {
       const data = yield* folder(files)
       const error = yield* Effect.flip(Layer.build(EmbeddedLooker.layer({ data, ...given })))
       assert.strictEqual(error._tag, "EmbeddedError")
-      assert.include(error.message, told)
+      assert.include(error.message, message)
     })
   )
 })

@@ -18,7 +18,7 @@ import * as QueryTaskRun from "./QueryTaskRun.ts"
 import * as QueryTasks from "./QueryTasks.ts"
 
 /**
- * Everything an application asks for.
+ * All services of the library.
  *
  * @category models
  * @since 0.1.0
@@ -32,12 +32,12 @@ export type Services =
   | QueryRunner.QueryRunner
 
 /**
- * The services over a configuration and a source of tokens, for programs that bring their own of either.
+ * The services over a configuration and a source of tokens, for programs that have their own.
  *
  * **Gotchas**
  *
- * Layers are shared by reference, whatever is provided to them. A program with two Lookers builds these with `Layer.fresh`, as the
- * other layers here do.
+ * Layers are shared by reference, whatever is provided to them. A program with two Lookers needs `Layer.fresh` of this one. The other
+ * layers here are fresh.
  *
  * @category layers
  * @since 0.1.0
@@ -53,7 +53,7 @@ export const layerServices: Layer.Layer<
   Layer.provideMerge(LookerHttp.layer)
 )
 
-/** Each Looker has services of its own, also where several are in one program. */
+/** Fresh, so that each Looker of a program has services of its own. */
 const withLogin: Layer.Layer<Services, ConfigurationError, LookerConfig.LookerConfig | HttpClient.HttpClient> =
   Layer.fresh(Layer.provide(layerServices, LookerAuth.layer))
 
@@ -80,7 +80,7 @@ export const layerToken = (
   Layer.fresh(layerServices).pipe(Layer.provide([LookerAuth.layerToken(options.token), LookerConfig.layer(options)]))
 
 /**
- * Looker as a `Config` of the program describes it.
+ * Looker at the URL and with the credentials of a `Config`.
  *
  * @category layers
  * @since 0.1.0
@@ -91,7 +91,7 @@ export const layerConfig = (
   Layer.provide(withLogin, LookerConfig.layerConfig(options))
 
 /**
- * Looker as `LOOKERSDK_BASE_URL`, `LOOKERSDK_CLIENT_ID` and `LOOKERSDK_CLIENT_SECRET` describe it.
+ * Looker at the URL and with the credentials of `LOOKERSDK_BASE_URL`, `LOOKERSDK_CLIENT_ID` and `LOOKERSDK_CLIENT_SECRET`.
  *
  * @category layers
  * @since 0.1.0
@@ -102,7 +102,7 @@ export const layerEnv: Layer.Layer<Services, ConfigurationError, HttpClient.Http
 )
 
 /**
- * Looker as a looker.ini describes it, each value overridden by its `LOOKERSDK_*` variable.
+ * Looker at the URL and with the credentials of a looker.ini, each value overridden by its `LOOKERSDK_*` variable.
  *
  * @category layers
  * @since 0.1.0

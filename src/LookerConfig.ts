@@ -1,5 +1,5 @@
 /**
- * Where Looker is and who we are: from options, from Config, from `LOOKERSDK_*`, or from a looker.ini.
+ * The URL and the credentials of Looker: from options, from Config, from `LOOKERSDK_*`, or from a looker.ini.
  *
  * @since 0.1.0
  */
@@ -31,7 +31,7 @@ export interface Settings {
 }
 
 /**
- * The settings as a caller gives them.
+ * The settings as a program gives them.
  *
  * @category models
  * @since 0.1.0
@@ -39,15 +39,15 @@ export interface Settings {
 export interface Options {
   /** `https://acme.cloud.looker.com`; see {@link normalizeBaseUrl}. */
   readonly baseUrl: string
-  /** Of an API key; absent where a token comes from elsewhere (`LookerAuth.layerToken`). */
+  /** Of an API key. Not needed with a token from elsewhere (`LookerAuth.layerToken`). */
   readonly clientId?: string | undefined
-  /** Of the same API key. A plain string is redacted at once. */
+  /** Of the same API key. A string is redacted at once. */
   readonly clientSecret?: string | Redacted.Redacted | undefined
-  /** For one request, from sending it to the end of its answer. Default: 120 seconds, as Looker's SDKs document. */
+  /** For one request, from sending it to the end of its response. Default: 120 seconds, as Looker's SDKs document. */
   readonly timeout?: Duration.Input | undefined
   /**
-   * Whether to check certificates. It is the HTTP client that does so: this setting is for the program that picks one, and nothing here
-   * turns the check off. Default: yes.
+   * Whether to check certificates. The HTTP client does this: the setting is for the program that chooses one, and turns nothing off
+   * here. Default: yes.
    */
   readonly verifySsl?: boolean | undefined
   /**
@@ -71,12 +71,12 @@ const unquote = (text: string): string =>
     .replace(/^(["'])(.*)\1$/, "$2")
     .trim()
 
-const refuse = (message: string, missing: ReadonlyArray<string> = []) => new ConfigurationError({ message, missing })
+const invalid = (message: string, missing: ReadonlyArray<string> = []) => new ConfigurationError({ message, missing })
 
 /**
- * A base URL as people write it, as the library needs it: `https://acme.cloud.looker.com/` and
+ * A base URL as the library needs it, from one as people write it: `https://acme.cloud.looker.com/` and
  * `https://acme.cloud.looker.com/api/4.0` become `https://acme.cloud.looker.com`. Without a scheme, or with a user, a query or a
- * fragment, it is refused with what to write.
+ * fragment, it is an error that says what to write.
  *
  * @category conversions
  * @since 0.1.0
@@ -85,21 +85,23 @@ export const normalizeBaseUrl = Effect.fnUntraced(function* (
   text: string
 ): Effect.fn.Return<string, ConfigurationError> {
   const trimmed = unquote(text)
-  if (trimmed === "") return yield* refuse("The base URL is empty. Write https://<your instance>", ["base_url"])
-  // A password may hold a slash: all before the last @ goes, so that none of it is shown.
+  if (trimmed === "") return yield* invalid("The base URL is empty. Write https://<your instance>", ["base_url"])
+  // A password may have a slash in it. All before the last @ is left out, so that no part of it is shown.
   const withoutUser = trimmed.replace(/^([a-z]+:\/\/)?.*@/i, "$1")
   if (!/^https?:\/\//i.test(trimmed)) {
     const rest = withoutUser.replace(/^([a-z]+:)?\/+/i, "")
-    // What runs on the same machine has no certificate.
+    // A server on the same machine has no certificate.
     const scheme = /^http:|^(localhost|127(\.\d+){3})(?![\w.-])/i.test(withoutUser) ? "http" : "https"
-    return yield* refuse(`The base URL "${withoutUser}" has no http:// or https:// in front. Write ${scheme}://${rest}`)
+    return yield* invalid(
+      `The base URL "${withoutUser}" has no http:// or https:// in front. Write ${scheme}://${rest}`
+    )
   }
   if (!URL.canParse(trimmed)) {
-    return yield* refuse(`The base URL "${withoutUser}" is not a URL. Write https://<your instance>`)
+    return yield* invalid(`The base URL "${withoutUser}" is not a URL. Write https://<your instance>`)
   }
   const url = new URL(trimmed)
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
-    return yield* refuse(
+    return yield* invalid(
       `The base URL has a user, a query or a fragment in it. Write ${url.origin}, and give the credentials beside it`
     )
   }
@@ -115,7 +117,7 @@ export const normalizeBaseUrl = Effect.fnUntraced(function* (
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Settings, ConfigurationError> {
   const { clientSecret } = options
   const timeout = Option.getOrElse(Duration.fromInput(options.timeout ?? "120 seconds"), () => Duration.zero)
-  if (!(Duration.toMillis(timeout) > 0)) return yield* refuse("The timeout has to be a duration longer than zero")
+  if (!(Duration.toMillis(timeout) > 0)) return yield* invalid("The timeout has to be a duration longer than zero")
   return {
     baseUrl: yield* normalizeBaseUrl(options.baseUrl),
     clientId: options.clientId,
@@ -148,7 +150,7 @@ export const layerConfig = (
 
 const keys = ["base_url", "client_id", "client_secret", "verify_ssl", "timeout"] as const
 
-/** What was found in one source, by Looker's own key names; an absent key is an absent property. */
+/** The settings of one source, by Looker's own names. */
 type Found = { readonly [Key in (typeof keys)[number]]?: string }
 
 const required = ["base_url", "client_id", "client_secret"] as const
@@ -164,7 +166,7 @@ const fromFound = Effect.fnUntraced(function* (
   const missing = required.filter((key) => !found[key])
   if (missing.length > 0) {
     const names = missing.map(nameOf)
-    return yield* refuse(
+    return yield* invalid(
       `Looker is not configured: ${names.join(", ")} ${missing.length > 1 ? "are" : "is"} not set${
         path === undefined ? "" : ` in ${path}, nor ${missing.map(envName).join(", ")} in the environment`
       }`,
@@ -173,10 +175,10 @@ const fromFound = Effect.fnUntraced(function* (
   }
   const verify = found.verify_ssl?.toLowerCase() ?? "true"
   if (!yes.has(verify) && !no.has(verify)) {
-    return yield* refuse(`${nameOf("verify_ssl")} is "${found.verify_ssl}". Write true or false`)
+    return yield* invalid(`${nameOf("verify_ssl")} is "${found.verify_ssl}". Write true or false`)
   }
   const seconds = found.timeout === undefined || found.timeout === "" ? 120 : Number(found.timeout)
-  if (!(seconds > 0)) return yield* refuse(`${nameOf("timeout")} is "${found.timeout}". Write a number of seconds`)
+  if (!(seconds > 0)) return yield* invalid(`${nameOf("timeout")} is "${found.timeout}". Write a number of seconds`)
   return yield* make({
     baseUrl: found.base_url ?? "",
     clientId: found.client_id,
@@ -197,7 +199,7 @@ const readEnv = Effect.gen(function* () {
   }
   return found as Found
 }).pipe(
-  Effect.catchTag("ConfigError", (error) => Effect.fail(refuse(`The environment cannot be read: ${error.message}`)))
+  Effect.catchTag("ConfigError", (error) => Effect.fail(invalid(`The environment cannot be read: ${error.message}`)))
 )
 
 /**
@@ -230,14 +232,14 @@ export const layerIni = (
     Effect.gen(function* () {
       const path = options.path ?? "looker.ini"
       const text = yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(path)).pipe(
-        Effect.mapError((error) => refuse(`${path} cannot be read: ${error.message}`))
+        Effect.mapError((error) => invalid(`${path} cannot be read: ${error.message}`))
       )
       const sections = parseIni(text)
       const section = options.section ?? sections.keys().next().value
       const found = section === undefined ? undefined : sections.get(section)
       if (found === undefined) {
         const others = [...sections.keys()].join(", ")
-        return yield* refuse(`${path} has no section [${section ?? "Looker"}]${others && `; it has ${others}`}`)
+        return yield* invalid(`${path} has no section [${section ?? "Looker"}]${others && `; it has ${others}`}`)
       }
       return yield* fromFound({ ...found, ...(yield* readEnv) }, (key) => key, path)
     })

@@ -1,5 +1,5 @@
 /**
- * All timing of the library, as Schedules and durations that a caller can replace. Nothing else mentions a delay.
+ * All timing of the library, as schedules and durations that a program can replace.
  *
  * @since 0.1.0
  */
@@ -15,8 +15,8 @@ import * as Schedule from "effect/Schedule"
 import * as LookerError from "./LookerError.ts"
 
 /**
- * What the poll schedule is told each time a group of tasks has been asked about: the time since they were first waited for, and how
- * many tasks wait in all.
+ * The input of the poll schedule, each time a group of tasks has been asked about: the time since they were first waited for, and the
+ * number of all tasks that are waited for.
  *
  * @category models
  * @since 0.1.0
@@ -63,31 +63,31 @@ export interface Policy {
 }
 
 /**
- * What can be set. What is not has its default.
+ * What can be set.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
   /**
-   * When a failed request is sent again; its input is the error. Only what is safe to repeat ever gets here. Default:
+   * When a failed request is sent again. Its input is the error. Only requests that are safe to repeat get here. Default:
    * {@link defaultRetry}.
    */
   readonly retry?: Schedule.Schedule<unknown, LookerError.HttpError>
-  /** The most that a server's `Retry-After` is obeyed. Default: 60 seconds. */
+  /** The longest pause for a server's `Retry-After`. Default: 60 seconds. */
   readonly retryAfterCap?: Duration.Input
   /**
    * Requests in a window of time that are known to be allowed. They go through the `RateLimiter` of `effect/persistence`, as a token
    * bucket under the base URL: the one a layer provides (with the Redis store, one allowance for many processes), or one in memory.
-   * Default: none; the library finds out about a limit by itself.
+   * Default: none; the library finds the limit by itself.
    */
   readonly rateLimit?: { readonly limit: number; readonly window: Duration.Input }
-  /** Requests that create something, under way at a time. Default: 48. */
+  /** The most requests that create something at a time. Default: 48. */
   readonly concurrentSubmissions?: number
-  /** Whether `create_query_task` is sent again even if the first one may have started a task. Default: no. */
+  /** Whether `create_query_task` is sent again although the first one may have started a task. Default: no. */
   readonly repeatCreateQueryTask?: boolean
   /**
-   * The pause between two looks at a task. It runs once for each group of tasks that came together; when it ends, waiting for them ends
+   * The pause between two polls of a task. It runs once for each group of tasks that came together. When it ends, waiting for them fails
    * with `PollingTimeout`. Default: {@link adaptivePoll} from `pollInterval` to `pollIntervalMax`.
    */
   readonly poll?: Schedule.Schedule<unknown, PollRound>
@@ -95,25 +95,25 @@ export interface Options {
   readonly pollInterval?: Duration.Input
   /** The longest pause of the default `poll`. Default: 5 seconds. */
   readonly pollIntervalMax?: Duration.Input
-  /** Polls never exceed this, however many tasks are due. Default: 25. */
+  /** The most polls in a second, however many tasks are due. Default: 25. */
   readonly pollRequestsPerSecond?: number
   /** Ids in one `multi_results` request, 1 to 250: 250 ids are an 8 kB request line, the usual limit. Default: 100. */
   readonly chunkSize?: number
   /**
-   * How long `expired`, an id left out of an answer, an unknown status word, or an outage is taken for passing. Recorded `expired` words
-   * turned into the true one within 2 seconds. Default: 30 seconds.
+   * How long `expired`, an id left out of a response, an unknown status word, or an outage is taken to be transient. Recorded `expired`
+   * words turned into the true one within 2 seconds. Default: 30 seconds.
    */
   readonly grace?: Duration.Input
-  /** How many fresh tasks `QueryRunner` starts for a query whose results expired before they were read. Default: 0. */
+  /** How many more tasks `QueryRunner` starts for a query whose results expired before they were read. Default: 0. */
   readonly recreateExpired?: number
-  /** How long before its end a token is renewed, but never more than a tenth of its life. Default: 60 seconds. */
+  /** How long before its end a token is renewed, but no more than a tenth of its lifetime. Default: 60 seconds. */
   readonly tokenLead?: Duration.Input
   /** The time a kill or a logout may take. Default: 5 seconds. */
   readonly cleanupTimeout?: Duration.Input
 }
 
 /**
- * Five more tries: after 0.25 s, then twice as long each time, at most 10 s, with jitter.
+ * Five retries: after 0.25 s, then twice as long each time, at most 10 s, with jitter.
  *
  * @category schedules
  * @since 0.1.0
@@ -129,7 +129,7 @@ export const defaultRetry: Schedule.Schedule<unknown, LookerError.HttpError> = S
 )
 
 /**
- * Makes a schedule wait at least as long as the server asked for, up to `cap`. The wish is a floor and gets no jitter.
+ * Makes a schedule wait at least as long as the server's `Retry-After`, up to `cap`. It gets no jitter.
  *
  * @category schedules
  * @since 0.1.0
@@ -140,14 +140,14 @@ export const respectRetryAfter = <Output>(
 ): Schedule.Schedule<Output, LookerError.HttpError> => {
   const most = Duration.fromInputUnsafe(cap)
   return Schedule.modifyDelay(schedule, ({ duration, input, now }) => {
-    const wish = "retryAfter" in input && input.retryAfter ? Headers.retryAfterDelay(input.retryAfter, now) : undefined
-    return Effect.succeed(wish === undefined ? duration : Duration.max(duration, Duration.min(wish, most)))
+    const asked = "retryAfter" in input && input.retryAfter ? Headers.retryAfterDelay(input.retryAfter, now) : undefined
+    return Effect.succeed(asked === undefined ? duration : Duration.max(duration, Duration.min(asked, most)))
   })
 }
 
 const defaultPollMax = Duration.seconds(5)
 
-/** The pause grows by this part of the age of a task: an old one rarely ends just now. */
+/** The pause grows by a fifty-fifth of the age of a task: an old one rarely ends just now. */
 const agePart = 55
 
 /**
@@ -169,9 +169,9 @@ export const adaptivePoll = (options: {
     })
   )
 
-const refuse = (message: string) => new LookerError.ConfigurationError({ message, missing: [] })
+const invalid = (message: string) => new LookerError.ConfigurationError({ message, missing: [] })
 
-/** The policy but for the rate limit, so that a program without a policy of its own does not hold a rate limiter. */
+/** The policy without its rate limit, so that the bundle of a program that sets no policy has no rate limiter. */
 const withoutRateLimit = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Policy, LookerError.ConfigurationError> {
@@ -188,7 +188,7 @@ const withoutRateLimit = Effect.fnUntraced(function* (
     const millis =
       value === undefined ? 1 : Option.match(Duration.fromInput(value), { onNone: () => -1, onSome: Duration.toMillis })
     if (!(millis > 0 || (millis === 0 && name === "tokenLead"))) {
-      return yield* refuse(`${name} is ${String(value)}, and has to be a duration longer than zero`)
+      return yield* invalid(`${name} is ${String(value)}, and has to be a duration longer than zero`)
     }
   }
   const pollInterval = Duration.fromInputUnsafe(options.pollInterval ?? "100 millis")
@@ -196,26 +196,26 @@ const withoutRateLimit = Effect.fnUntraced(function* (
     options.pollIntervalMax ?? Duration.max(pollInterval, defaultPollMax)
   )
   if (Duration.isLessThan(pollIntervalMax, pollInterval)) {
-    return yield* refuse(
+    return yield* invalid(
       `pollIntervalMax is ${Duration.format(pollIntervalMax)}, and has to be pollInterval (${Duration.format(pollInterval)}) or longer`
     )
   }
   const chunkSize = options.chunkSize ?? 100
   if (!Number.isInteger(chunkSize) || chunkSize < 1 || chunkSize > 250) {
-    return yield* refuse(`chunkSize is ${chunkSize}, and has to be a whole number from 1 to 250 (what a URL holds)`)
+    return yield* invalid(`chunkSize is ${chunkSize}, and has to be a whole number from 1 to 250 (what a URL holds)`)
   }
   const pollRequestsPerSecond = options.pollRequestsPerSecond ?? 25
   if (!(pollRequestsPerSecond > 0)) {
-    return yield* refuse(`pollRequestsPerSecond is ${pollRequestsPerSecond}, and has to be more than zero`)
+    return yield* invalid(`pollRequestsPerSecond is ${pollRequestsPerSecond}, and has to be more than zero`)
   }
   const concurrentSubmissions = options.concurrentSubmissions ?? 48
   if (!Number.isInteger(concurrentSubmissions) || concurrentSubmissions < 1) {
-    return yield* refuse(`concurrentSubmissions is ${concurrentSubmissions}, and has to be a whole number, 1 or more`)
+    return yield* invalid(`concurrentSubmissions is ${concurrentSubmissions}, and has to be a whole number, 1 or more`)
   }
   const retryAfterCap = Duration.fromInputUnsafe(options.retryAfterCap ?? "60 seconds")
   const recreateExpired = options.recreateExpired ?? 0
   if (!Number.isInteger(recreateExpired) || recreateExpired < 0) {
-    return yield* refuse(`recreateExpired is ${recreateExpired}, and has to be a whole number, 0 or more`)
+    return yield* invalid(`recreateExpired is ${recreateExpired}, and has to be a whole number, 0 or more`)
   }
   return {
     retry: respectRetryAfter(options.retry ?? defaultRetry, retryAfterCap),
@@ -239,7 +239,7 @@ const rateLimitOf = Effect.fnUntraced(function* ({
 }: Required<Options>["rateLimit"]): Effect.fn.Return<RateLimit, LookerError.ConfigurationError> {
   const window = Option.getOrUndefined(Duration.fromInput(input))
   if (!(limit >= 1 && window !== undefined && Duration.toMillis(window) > 0)) {
-    return yield* refuse(
+    return yield* invalid(
       `rateLimit is ${limit} in ${String(input)}, and has to be 1 or more in a time longer than zero`
     )
   }
@@ -272,7 +272,7 @@ export const make = Effect.fnUntraced(function* (
 })
 
 /**
- * The policy every service reads. Without a layer the defaults apply.
+ * The policy of every service. Without a layer it is the defaults.
  *
  * @category services
  * @since 0.1.0
@@ -282,7 +282,7 @@ export const LookerPolicy = Context.Reference<Policy>("effect-looker/LookerPolic
 })
 
 /**
- * A policy with some settings changed; fails when a setting makes no sense.
+ * A policy with some settings changed. Fails if a setting is not valid.
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * Endpoints of queries: create one, look one up.
+ * Endpoints of queries: create one, find one.
  *
  * @since 0.1.0
  */
@@ -17,7 +17,7 @@ import { LookerHttp } from "./LookerHttp.ts"
  * @since 0.1.0
  */
 export interface Options {
-  /** A comma-separated list of the keys to answer with. Default: all. */
+  /** A comma-separated list of the keys to respond with. Default: all. */
   readonly fields?: string | undefined
 }
 
@@ -30,7 +30,7 @@ export interface Options {
 export class Queries extends Context.Service<
   Queries,
   {
-    /** `POST /queries`. An identical query has the same id, so it may be asked again at will. */
+    /** `POST /queries`. An identical query has the same id, so it is safe to repeat. */
     createQuery(query: Query.QueryInput, options?: Options): Effect.Effect<Query.Query, CreateError>
     /** `GET /queries/{query_id}` */
     query(queryId: string, options?: Options): Effect.Effect<Query.Query, ReadError>

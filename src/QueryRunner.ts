@@ -1,5 +1,5 @@
 /**
- * The whole life of a query task as one Effect: query in, rows out; interruption kills what runs in Looker.
+ * Runs queries as Effects: query in, rows out. An interruption kills what runs in Looker.
  *
  * @since 0.1.0
  */
@@ -29,18 +29,18 @@ import * as ResultRows from "./ResultRows.ts"
  * @since 0.1.0
  */
 export interface RunOptions<Row> {
-  /** What Looker is asked for. Default: `json`. */
+  /** The format of the result. Default: `json`. */
   readonly format?: RowFormat | undefined
   /**
-   * A schema for each row. Without one, rows are records of field name to value. A column that may hold numbers too long for a double
-   * needs `Schema.Union([Schema.Number, Schema.String])`: those come as their text.
+   * A schema for each row. Without one, rows are records of field name to value. A column that may have numbers too long for a double
+   * needs `Schema.Union([Schema.Number, Schema.String])`: such a number is its text.
    */
   readonly row?: Schema.ConstraintDecoder<Row> | undefined
   /** The parameters of `create_query_task`: `limit`, `cache`, `apply_formatting`, … */
   readonly params?: Omit<QueryTask.CreateQueryTaskParams, "fields"> | undefined
-  /** For the task to end; then it is killed, and `PollingTimeout` fails. Default: none, as Looker has none either. */
+  /** The time for the task to end. Then it is killed, and the run fails with `PollingTimeout`. Default: none, as in Looker. */
   readonly timeout?: Duration.Input | undefined
-  /** Told Looker's status words as they change. */
+  /** Runs with each status word of Looker when it changes. */
   readonly onStatus?: ((update: QueryTaskRun.StatusUpdate) => Effect.Effect<void>) | undefined
 }
 
@@ -54,13 +54,13 @@ export { StatusUpdate } from "./QueryTaskRun.ts"
  */
 export interface RunAllOptions<Row> extends Omit<RunOptions<Row>, "onStatus"> {
   /**
-   * Queries under way at a time. Default: 15, which is what Looker runs at once for one user. More wait in Looker's queue, and end there
+   * The most queries at a time. Default: 15, which is how many Looker runs for one user. More wait in Looker's queue, which ends them
    * after ten minutes; 128 have crashed an instance (spectacles PR 110).
    */
   readonly concurrency?: number | "unbounded" | undefined
-  /** After the first failure kill what still runs, and end. Default: no, one failure stops nobody else. */
+  /** Whether the first failure ends all, and kills what still runs. Default: no. */
   readonly stopOnFailure?: boolean | undefined
-  /** Told whenever one of the numbers changes. */
+  /** Runs whenever one of the numbers changes. */
   readonly onProgress?: ((progress: Progress) => Effect.Effect<void>) | undefined
 }
 
@@ -150,12 +150,12 @@ export interface RunOutcome<Row> {
 }
 
 /**
- * Runs queries: the whole life of their tasks.
+ * Runs queries.
  *
  * **Details**
  *
- * If a run is interrupted, runs out of time, or fails while the task still runs, the task is killed in Looker; a kill that fails hides
- * nothing. A query is created once, however often it runs: Looker gives the same body the same id for ever.
+ * If a run is interrupted, runs out of time, or fails while the task still runs, the task is killed in Looker; a kill that fails changes
+ * nothing about the error. A query is created once, however often it runs: Looker gives the same body the same id for ever.
  *
  * @category services
  * @since 0.1.0
@@ -168,14 +168,14 @@ export class QueryRunner extends Context.Service<
       query: Query.QueryInput,
       options?: RunOptions<Row>
     ): Effect.Effect<QueryResult<Row>, RunError>
-    /** Runs many, and gives each outcome as it comes. */
+    /** Runs several queries, and emits the outcome of each when it is there. */
     runAll<Row = ResultRows.Row>(
       queries: ReadonlyArray<Query.QueryInput>,
       options?: RunAllOptions<Row>
     ): Stream.Stream<RunOutcome<Row>>
     /**
-     * The rows of one result as they arrive, in memory that does not grow with it. It waits for the status alone and reads
-     * `query_task_results`, so that a large result is in nobody's way. Rows come in chunks: `Stream.runForEachArray` spends less on each
+     * The rows of one result as they arrive, in memory that does not grow with it. It waits for the status only and then reads
+     * `query_task_results`, so that a large result delays no other. Rows come in chunks: `Stream.runForEachArray` takes less time for each
      * than `Stream.runForEach`.
      */
     stream<Row = ResultRows.Row>(query: Query.QueryInput, options?: RunOptions<Row>): Stream.Stream<Row, RunError>

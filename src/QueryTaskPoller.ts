@@ -74,14 +74,18 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     const policy = yield* LookerPolicy
     const clock = yield* Clock.Clock
     const wake = yield* Latch.make()
-    const registry = new Registry(policy.chunkSize)
+    const registry = new Registry({
+      chunkSize: policy.chunkSize,
+      graceMillis: Duration.toMillis(policy.grace),
+      now: () => elapsedMillis(clock)
+    })
     const requests = yield* Requests.make(registry, wake)
     let closed = false
 
     yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         closed = true
-        for (const entry of registry.entries()) registry.end(entry, Effect.interrupt)
+        return registry.endAll(registry.entries(), Effect.interrupt)
       })
     )
     yield* Effect.forkScoped(Rounds.run(registry, requests, wake))
@@ -89,7 +93,7 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     const join = (taskId: string, statusOnly: boolean): Effect.Effect<Entry> =>
       Effect.suspend(() => {
         if (closed) return Effect.interrupt
-        const entry = registry.join(taskId, statusOnly, elapsedMillis(clock))
+        const entry = registry.join(taskId, statusOnly)
         if (registry.hasUnplanned) wake.openUnsafe()
         return Effect.succeed(entry)
       })

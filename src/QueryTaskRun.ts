@@ -1,8 +1,7 @@
 /**
  * The steps of one run of a query, each usable alone: create the query, start a task, wait for it, read its rows or its body, kill it.
  *
- * `QueryRunner` is made of them. A program uses them itself where its runs have another shape: tasks that outlive it, bodies that go to
- * files.
+ * `QueryRunner` is made of them. A program uses them itself when its runs are different: tasks that outlive it, bodies that go to files.
  *
  * @since 0.2.0
  */
@@ -214,23 +213,10 @@ type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, 
  * @since 0.2.0
  */
 export const make = Effect.gen(function* () {
-  const queries = yield* Queries
   const tasks = yield* QueryTasks
-  const poller = yield* QueryTaskPoller.QueryTaskPoller
   const policy = yield* LookerPolicy
-  const created = yield* Cache.makeWith(({ query }: QueryKey) => Effect.flatMap(queries.createQuery(query), withId), {
-    capacity: queriesKept,
-    timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.zero)
-  })
-
-  const createQuery = (query: Query.QueryInput) =>
-    Effect.flatMap(keyOf(query), (key) => Cache.get(created, key)).pipe(traced.withSpan("QueryTaskRun.createQuery"))
-
-  /** Looker does not know the id that was remembered: the query is created again. */
-  const createAgain = (query: Query.QueryInput, lostId: string) =>
-    Effect.tap(keyOf(query), (key) => Cache.invalidateWhen(created, key, ({ id }) => id === lostId)).pipe(
-      Effect.flatMap((key) => Cache.get(created, key))
-    )
+  const { createAgain, createQuery } = yield* makeCreateQuery
+  const wait = yield* makeWait
 
   const kill = (taskId: string): Effect.Effect<void> =>
     tasks
@@ -239,7 +225,7 @@ export const make = Effect.gen(function* () {
 
   const createTask = (queryId: string, options: StartOptions, onCreated: (taskId: string) => void) =>
     tasks
-      // The whole answer would hold the query again, and only the id is needed.
+      // The whole response would have the query again, and only the id is needed.
       .createQueryTask(
         { query_id: queryId, result_format: options.format ?? "json" },
         { ...options.params, fields: "id" },
@@ -289,28 +275,6 @@ export const make = Effect.gen(function* () {
       })
     )
 
-  const wait = (
-    taskId: string,
-    options: WaitOptions = {}
-  ): Effect.Effect<QueryTaskPoller.Finished, QueryTaskPoller.WaitError> => {
-    const { onStatus, ...waitOptions } = options
-    const waiting = poller.wait(taskId, waitOptions)
-    if (onStatus === undefined) return waiting
-    return Effect.scoped(
-      Effect.gen(function* () {
-        const observing = yield* poller.observe(taskId, waitOptions).pipe(
-          Stream.runForEach((status) => onStatus({ taskId, status })),
-          Effect.ignore,
-          Effect.forkScoped
-        )
-        const finished = yield* waiting
-        // `onStatus` may still be busy with the last word. It gets a limited time for it.
-        yield* Effect.timeoutOption(Fiber.await(observing), policy.cleanupTimeout)
-        return finished
-      })
-    )
-  }
-
   const body = Effect.fnUntraced(function* (taskId: string) {
     const body = yield* tasks.queryTaskResults(taskId)
     if (Option.isSome(body)) return body.value
@@ -342,7 +306,7 @@ export const make = Effect.gen(function* () {
     rows({ taskId: failure.taskId, data: undefined, warnings: [] }, options).pipe(
       Effect.catch((error) => {
         if (error._tag === "QueryFailed") return Effect.fail(error)
-        // Every format but json_detail answers 400 with the reason.
+        // For every format but json_detail the response is 400 with the reason.
         if (error._tag !== "BadRequest") return Effect.fail(failure)
         return Effect.fail(LookerError.queryFailed(failure.taskId, [SqlError.fromUnknown(error.message)], undefined))
       }),
@@ -358,6 +322,54 @@ export const make = Effect.gen(function* () {
  */
 export const layer: Layer.Layer<QueryTaskRun, never, Queries | QueryTasks | QueryTaskPoller.QueryTaskPoller> =
   Layer.effect(QueryTaskRun, make)
+
+/** Creates queries, and remembers the created ones. */
+const makeCreateQuery = Effect.gen(function* () {
+  const queries = yield* Queries
+  const created = yield* Cache.makeWith(({ query }: QueryKey) => Effect.flatMap(queries.createQuery(query), withId), {
+    capacity: queriesKept,
+    timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.zero)
+  })
+
+  const createQuery = (query: Query.QueryInput) =>
+    Effect.flatMap(keyOf(query), (key) => Cache.get(created, key)).pipe(traced.withSpan("QueryTaskRun.createQuery"))
+
+  /** Looker does not know the id that was remembered: the query is created again. */
+  const createAgain = (query: Query.QueryInput, lostId: string) =>
+    Effect.tap(keyOf(query), (key) => Cache.invalidateWhen(created, key, ({ id }) => id === lostId)).pipe(
+      Effect.flatMap((key) => Cache.get(created, key))
+    )
+
+  return { createQuery, createAgain }
+})
+
+/** Waits through the shared poller, with an observer if `onStatus` is to run. */
+const makeWait = Effect.gen(function* () {
+  const poller = yield* QueryTaskPoller.QueryTaskPoller
+  const policy = yield* LookerPolicy
+
+  return (
+    taskId: string,
+    options: WaitOptions = {}
+  ): Effect.Effect<QueryTaskPoller.Finished, QueryTaskPoller.WaitError> => {
+    const { onStatus, ...waitOptions } = options
+    const waiting = poller.wait(taskId, waitOptions)
+    if (onStatus === undefined) return waiting
+    return Effect.scoped(
+      Effect.gen(function* () {
+        const observing = yield* poller.observe(taskId, waitOptions).pipe(
+          Stream.runForEach((status) => onStatus({ taskId, status })),
+          Effect.ignore,
+          Effect.forkScoped
+        )
+        const finished = yield* waiting
+        // `onStatus` may still be busy with the last word. It gets a limited time for it.
+        yield* Effect.timeoutOption(Fiber.await(observing), policy.cleanupTimeout)
+        return finished
+      })
+    )
+  }
+})
 
 /** What a created query is remembered by: the text of its body, whatever the order of its keys. */
 class QueryKey implements Equal.Equal {

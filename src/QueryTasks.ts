@@ -38,12 +38,12 @@ export interface ResultBody {
 }
 
 /**
- * A part of an answer of `multi_results`, in the order it arrives.
+ * A part of a response of `multi_results`, in the order it arrives.
  *
  * **Details**
  *
- * - `Entry`: all that Looker says about one task; `TaskState.fromEntry` reads it. Numbers a double cannot hold are their text
- * - `Large`: the entry of this task has begun and is large; the ones behind it will be a while
+ * - `Entry`: what Looker says about one task; `TaskState.fromEntry` reads it. Numbers that a double cannot hold are their text
+ * - `Large`: the entry of this task has begun and is large; those behind it will take a while
  *
  * @category models
  * @since 0.1.0
@@ -62,10 +62,10 @@ export class QueryTasks extends Context.Service<
   QueryTasks,
   {
     /**
-     * `POST /query_tasks`. Starts a run, and would start a second one if it were repeated, so it is not sent again after a failure that
-     * may have reached Looker (see `LookerPolicy.Options.repeatCreateQueryTask`).
+     * `POST /query_tasks`. Starts a run. Repeated it would start a second one, so it is not sent again after a failure that may have
+     * reached Looker (see `LookerPolicy.Options.repeatCreateQueryTask`).
      *
-     * `onCreated` is for programs that must not lose a task. It runs with the task as soon as Looker has answered. With it, an interruption
+     * `onCreated` is for programs that must not lose a task. It runs with the task as soon as the response is there. With it, an interruption
      * waits `LookerPolicy.cleanupTimeout` for the response to a request that has been sent.
      */
     createQueryTask(
@@ -73,19 +73,19 @@ export class QueryTasks extends Context.Service<
       params?: QueryTask.CreateQueryTaskParams,
       options?: { readonly onCreated?: ((task: QueryTask.QueryTask) => Effect.Effect<void>) | undefined }
     ): Effect.Effect<QueryTask.QueryTask, LookerError.CreateError>
-    /** `GET /query_tasks/{query_task_id}`; `fields` is a comma-separated list of the keys to answer with. */
+    /** `GET /query_tasks/{query_task_id}`; `fields` is a comma-separated list of the keys to respond with. */
     queryTask(
       taskId: string,
       options?: { readonly fields?: string | undefined }
     ): Effect.Effect<QueryTask.QueryTask, LookerError.ReadError>
     /**
-     * `GET /query_tasks/multi_results`. Repeated ids are asked once; no ids, no request. One request, so at most about 250 ids. The values
-     * are Looker's own; `TaskState.fromEntry` reads them.
+     * `GET /query_tasks/multi_results`. Sends each id once, and nothing if there are no ids. It is one request, so at most about 250 ids. The
+     * values are Looker's own; `TaskState.fromEntry` reads them.
      */
     queryTaskMultiResults(
       taskIds: ReadonlyArray<string>
     ): Effect.Effect<Readonly<Record<string, unknown>>, LookerError.ReadError>
-    /** The same, each entry as soon as its part of the body is there. */
+    /** The same as a stream: each entry as soon as its part of the body is there. */
     queryTaskMultiResultsStream(taskIds: ReadonlyArray<string>): Stream.Stream<MultiResultsPart, LookerError.ReadError>
     /**
      * `GET /query_tasks/{query_task_id}/results`. `None` while the query is not finished (202, and 204 before Looker 25.0.9). A failed
@@ -185,16 +185,16 @@ export const make = Effect.gen(function* () {
  */
 export const layer: Layer.Layer<QueryTasks, never, LookerHttp> = Layer.effect(QueryTasks, make)
 
-/** An entry of more characters than this holds up the ones behind it for longer than another request takes. */
+/** An entry of more characters than this delays the ones behind it for longer than another request takes. */
 const largeEntry = 64 * 1024
 
 const isSmall = ({ headers }: HttpClientResponse.HttpClientResponse): boolean =>
   headers["content-encoding"] === undefined && Number(headers["content-length"] ?? Number.NaN) <= largeEntry
 
 const malformed = (response: HttpClientResponse.HttpClientResponse, cause: unknown, text: string) =>
-  answer.fromMalformed(response, `The answer is no object of task ids: ${String(cause)}`, text)
+  answer.fromMalformed(response, `The response is no object of task ids: ${String(cause)}`, text)
 
-/** The members of the body: at once where it is small, else as they arrive. The time limit is for the next piece, not for the whole. */
+/** The members of the body: together if it is small, else as they arrive. Then the timeout is for each piece, not for the whole body. */
 const multiResultsParts = (
   response: HttpClientResponse.HttpClientResponse,
   timeout: Duration.Duration

@@ -1,5 +1,5 @@
 /**
- * A result body as rows, whichever format it came in.
+ * A result body as rows, for each format.
  *
  * @since 0.1.0
  */
@@ -35,7 +35,7 @@ export const Row = Schema.Record(Schema.String, Schema.Unknown)
 export type Row = { readonly [field: string]: unknown }
 
 /**
- * The rows of a result, and what Looker remarked about it.
+ * The rows of a result, and what Looker notes beside them.
  *
  * @category models
  * @since 0.1.0
@@ -46,8 +46,8 @@ export interface Rows {
 }
 
 /**
- * Whether `data` of a `multi_results` entry can be the result in this format. What the entry carries for csv and json is not
- * documented; where it is something else, the result has to be fetched.
+ * Whether `data` of a `multi_results` entry can be the result in this format. What the entry has for csv and json is not
+ * documented; if it is something else, the result has to be fetched.
  *
  * @category guards
  * @since 0.1.0
@@ -75,7 +75,7 @@ export const isResult = (format: RowFormat, data: unknown): boolean => {
  *
  * **Gotchas**
  *
- * A result may be an error although it came with 200: `QueryFailed`.
+ * A result may be an error although its status is 200: `QueryFailed`.
  *
  * @category decoding
  * @since 0.1.0
@@ -137,16 +137,16 @@ export const parse = (
               })
       })
 
-/** The keys the rows are under; json is the rows. json_bi had them under `data` until Looker 24.2. */
+/** The keys that have the rows; in json the whole body is the rows. In json_bi it was `data` until Looker 24.2. */
 const rowsAt = { json: [], json_detail: ["data"], json_bi: ["rows", "data"] } as const
 
 /**
- * The rows of a body while it arrives, in chunks as they come, in memory that does not grow with the result.
+ * The rows of a body while it arrives, in chunks, in memory that does not grow with the result.
  *
  * **Gotchas**
  *
- * A body that ends too early, or with the text of an error, fails with `TruncatedResult` after the rows that came before; one with
- * `errors` behind its rows with `QueryFailed`.
+ * A body that ends too early, or with the text of an error, fails with `TruncatedResult` after the rows before it; one with
+ * `errors` behind its rows fails with `QueryFailed`.
  *
  * @category decoding
  * @since 0.1.0
@@ -204,7 +204,7 @@ const notRows = (cause: unknown, format: RowFormat, taskId: string, beginning: s
       })
 
 /**
- * Rows as a caller's schema has them.
+ * Rows decoded by the caller's schema.
  *
  * @category decoding
  * @since 0.1.0
@@ -228,8 +228,7 @@ export const decode = <A>(
 const isRows = (rows: unknown): rows is ReadonlyArray<Row> => Array.isArray(rows) && rows.every(Predicate.isObject)
 
 /**
- * json_bi: `{metadata, rows}` since 24.4, flat with `data` before; rows are objects although the specification says strings, and clients
- * find cells in them.
+ * json_bi: `{metadata, rows}` since 24.4, flat with `data` before; rows are objects of cells, although the specification says strings.
  */
 const biRows = (data: unknown): ReadonlyArray<Row> | undefined => {
   if (!Predicate.isObject(data)) return undefined
@@ -247,7 +246,7 @@ const plain = (cell: unknown): unknown => {
   return isCell ? cell.value : plainRow(cell as Row)
 }
 
-/** Keys for the labels of a header; a label that is taken gets a number: `Total (2)`. */
+/** Keys for the labels of a header. A label that is there already gets a number: `Total (2)`. */
 const uniqueLabels = (header: ReadonlyArray<string>): ReadonlyArray<string> => {
   const taken = new Set<string>()
   return header.map((label) => {

@@ -3,11 +3,11 @@
  */
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Pull from "effect/Pull"
 import type { PollRound } from "../LookerPolicy.ts"
-import type { Finished, WaitError } from "./Conclusion.ts"
+import type { Conclusion, Finished, WaitError } from "./Conclusion.ts"
 
 /** A task that at least one fiber waits for. */
 export interface Entry {
@@ -53,9 +53,14 @@ export class Registry {
   /** Groups without a due time. */
   private unplanned: Array<Group> = []
   private readonly chunkSize: number
+  private readonly graceMillis: number
+  private readonly now: () => number
 
-  constructor(chunkSize: number) {
-    this.chunkSize = chunkSize
+  /** `now` is the elapsed time in milliseconds. */
+  constructor(options: { readonly chunkSize: number; readonly graceMillis: number; readonly now: () => number }) {
+    this.chunkSize = options.chunkSize
+    this.graceMillis = options.graceMillis
+    this.now = options.now
   }
 
   get size(): number {
@@ -87,11 +92,11 @@ export class Registry {
   }
 
   /** Adds a waiter to the entry of the task, which is new if nothing waits for the task. */
-  join(taskId: string, statusOnly: boolean, now: number): Entry {
+  join(taskId: string, statusOnly: boolean): Entry {
     const entries = this.entriesOf({ statusOnly })
     let entry = entries.get(taskId)
     if (entry === undefined) {
-      const group = this.groupForNew(statusOnly, now)
+      const group = this.groupForNew(statusOnly)
       entry = {
         taskId,
         statusOnly,
@@ -121,17 +126,37 @@ export class Registry {
     Deferred.doneUnsafe(entry.ended, exit)
   }
 
-  setStatus(entry: Entry, status: string): void {
-    if (status === entry.status) return
-    entry.status = status
-    for (const observer of entry.observers ?? []) observer(status)
+  endAll(entries: Iterable<Entry>, exit: Effect.Effect<Finished, WaitError>): Effect.Effect<void> {
+    return Effect.sync(() => {
+      for (const entry of [...entries]) this.end(entry, exit)
+    })
+  }
+
+  conclude(entry: Entry, conclusion: Conclusion): void {
+    if (conclusion.status !== undefined) this.setStatus(entry, conclusion.status)
+    switch (conclusion._tag) {
+      case "Unfinished": {
+        entry.doubtfulSince = undefined
+        break
+      }
+      case "Ended": {
+        this.end(entry, conclusion.exit)
+        break
+      }
+      case "Doubtful": {
+        const now = this.now()
+        entry.doubtfulSince ??= now
+        if (now - entry.doubtfulSince >= this.graceMillis) this.end(entry, Effect.fail(conclusion.error))
+        break
+      }
+    }
   }
 
   /** Makes a separate group of each half of the entries, both due at once. */
-  split(entries: ReadonlyArray<Entry>, now: number): void {
+  split(entries: ReadonlyArray<Entry>): void {
     const middle = Math.ceil(entries.length / 2)
     for (const half of [entries.slice(0, middle), entries.slice(middle)]) {
-      const group = this.newGroup(true, now, 0)
+      const group = this.newGroup(true, 0)
       for (const entry of half) {
         this.leaveGroup(entry)
         entry.group = group
@@ -140,22 +165,28 @@ export class Registry {
     }
   }
 
+  private setStatus(entry: Entry, status: string): void {
+    if (status === entry.status) return
+    entry.status = status
+    for (const observer of entry.observers ?? []) observer(status)
+  }
+
   private entriesOf({ statusOnly }: { readonly statusOnly: boolean }): Map<string, Entry> {
     return statusOnly ? this.withStatus : this.withRows
   }
 
-  private groupForNew(statusOnly: boolean, now: number): Group {
+  private groupForNew(statusOnly: boolean): Group {
     const { forming } = this
     if (!statusOnly && forming !== undefined && forming.entries.size < this.chunkSize) return forming
-    const group = this.newGroup(statusOnly, now, Number.POSITIVE_INFINITY)
+    const group = this.newGroup(statusOnly, Number.POSITIVE_INFINITY)
     if (!statusOnly) this.forming = group
     this.unplanned.push(group)
     return group
   }
 
-  private newGroup(separate: boolean, since: number, due: number): Group {
+  private newGroup(separate: boolean, due: number): Group {
     const group: Group = {
-      since,
+      since: this.now(),
       entries: new Set(),
       separate,
       schedule: undefined,

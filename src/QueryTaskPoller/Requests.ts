@@ -53,36 +53,16 @@ export const make = Effect.fnUntraced(function* (
   /** Requests whose response has not begun, the oldest first. */
   const withoutResponse = new Set<PollRequest>()
 
-  const conclude = (entry: Entry, conclusion: Conclusion.Conclusion): void => {
-    if (conclusion.status !== undefined) registry.setStatus(entry, conclusion.status)
-    switch (conclusion._tag) {
-      case "Unfinished": {
-        entry.doubtfulSince = undefined
-        break
-      }
-      case "Ended": {
-        registry.end(entry, conclusion.exit)
-        break
-      }
-      case "Doubtful": {
-        const now = elapsedMillis(clock)
-        entry.doubtfulSince ??= now
-        if (now - entry.doubtfulSince >= graceMillis) registry.end(entry, Effect.fail(conclusion.error))
-        break
-      }
-    }
-  }
-
   const failed = (entries: ReadonlyArray<Entry>, error: LookerError.ReadError): void => {
     const now = elapsedMillis(clock)
     const doubtful = Math.max(...entries.map(({ doubtfulSince = now }) => now - doubtfulSince))
     if (entries.length > 1 && Conclusion.isDueToOne(error, doubtful, graceMillis)) {
-      registry.split(entries, now)
+      registry.split(entries)
       wake.openUnsafe()
       return
     }
     const conclusion = Conclusion.fromError(error)
-    for (const entry of entries) conclude(entry, conclusion)
+    for (const entry of entries) registry.conclude(entry, conclusion)
   }
 
   /** Opening the latch may let the rounds go on at once: what was received has to be noted before. */
@@ -94,7 +74,7 @@ export const make = Effect.fnUntraced(function* (
   const received = (request: PollRequest, entry: Entry, state: TaskState.TaskState): void => {
     request.entries.delete(entry)
     if (entry.request === request) entry.request = undefined
-    conclude(entry, Conclusion.fromState(entry.taskId, state))
+    registry.conclude(entry, Conclusion.fromState(entry.taskId, state))
   }
 
   const askStatus = (request: PollRequest, [entry]: ReadonlyArray<Entry>) =>
@@ -127,7 +107,7 @@ export const make = Effect.fnUntraced(function* (
       ),
       Effect.andThen(
         Effect.sync(() => {
-          for (const entry of [...request.entries]) conclude(entry, Conclusion.fromAbsence(entry.taskId))
+          for (const entry of [...request.entries]) registry.conclude(entry, Conclusion.fromAbsence(entry.taskId))
         })
       )
     )
@@ -152,9 +132,7 @@ export const make = Effect.fnUntraced(function* (
         Effect.catchCause((cause) =>
           Cause.hasInterruptsOnly(cause)
             ? Effect.failCause(cause)
-            : Effect.sync(() => {
-                for (const entry of [...request.entries]) registry.end(entry, Effect.failCause(cause))
-              })
+            : registry.endAll(request.entries, Effect.failCause(cause))
         ),
         Effect.ensuring(
           Effect.sync(() => {

@@ -93,9 +93,7 @@ export const run = Effect.fnUntraced(function* (registry: Registry, requests: Re
       Effect.catchCause((cause) =>
         Cause.hasInterruptsOnly(cause)
           ? Effect.failCause(cause)
-          : Effect.sync(() => {
-              for (const entry of [...group.entries]) registry.end(entry, Effect.failCause(cause))
-            })
+          : registry.endAll(group.entries, Effect.failCause(cause))
       )
     )
 

@@ -38,8 +38,8 @@ const readOnly = {
  *
  * **Gotchas**
  *
- * `view` is the name of an *explore*. `dynamic_fields` is JSON in a string. Every field but none is certain to be there:
- * `fields=` on the request projects them away.
+ * `view` is the name of an *explore*. `dynamic_fields` is JSON in a string. Any field may be absent: `fields=` of a request says
+ * which are sent.
  *
  * @category schemas
  * @since 0.1.0
@@ -60,7 +60,7 @@ export const Query = openStruct({
  */
 export type Query = typeof Query.Type
 
-/** Seen in recorded answers and documented nowhere; a pasted query may have them. */
+/** Not documented, but in recorded responses; a pasted query may have them. */
 const undocumented = {
   runtime: Schema.optional(Schema.Unknown),
   quick_calcs: Schema.optional(Schema.Unknown),

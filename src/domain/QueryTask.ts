@@ -1,5 +1,5 @@
 /**
- * A query task: one run of a query, which Looker starts at once and answers about later.
+ * A query task: one run of a query. Looker starts it at once, and its result is fetched later.
  *
  * @since 0.1.0
  */
@@ -14,8 +14,8 @@ import { Can, Id, nullish, openStruct } from "./Wire.ts"
  * **Gotchas**
  *
  * `status` has no enum in Looker's specification: words seen are `added`, `running`, `pending`, `complete`, `error`,
- * `failure`, `killed`, `expired` and `missing`. `runtime` is that of *prior* runs, in seconds. `query_task?fields=` projects,
- * so every field but `id` may be absent.
+ * `failure`, `killed`, `expired` and `missing`. `runtime` is that of *prior* runs, in seconds. With `query_task?fields=` every
+ * key but `id` may be absent.
  *
  * @category schemas
  * @since 0.1.0
@@ -72,7 +72,7 @@ export type CreateQueryTask = typeof CreateQueryTask.Type
 
 /**
  * The query parameters of `create_query_task`, all optional. `limit` "may override the limit in the saved query";
- * `cache: false` asks the database even if a cached result exists; `fields` projects the answer.
+ * `cache: false` asks the database even if a cached result exists; `fields` is a comma-separated list of the keys to respond with.
  *
  * @category schemas
  * @since 0.1.0

@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 
 /**
- * Every `result_format` that `create_query_task` documents. `png` and `jpg` are for `run_query` only and no part of it.
+ * Every `result_format` that `create_query_task` documents. `png` and `jpg` are missing: they are for `run_query` only.
  *
  * @category schemas
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * A query that runs in Looker now, as the admin page and `all_running_queries` show it.
+ * A query that is running in Looker, as the admin page and `all_running_queries` show it.
  *
  * @since 0.1.0
  */

@@ -1,5 +1,5 @@
 /**
- * Who talks to Looker: what a login returns, and the user behind it.
+ * What a login returns, its session, and its user.
  *
  * @since 0.1.0
  */
@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import { Can, Id, nullish, openStruct } from "./Wire.ts"
 
 /**
- * The answer to a login. `expires_in` is in seconds; 3600 and 3599 were recorded.
+ * The response to a login. `expires_in` is in seconds; 3600 and 3599 were recorded.
  *
  * @category schemas
  * @since 0.1.0
@@ -37,8 +37,8 @@ export const LoginForm = Schema.Struct({
 })
 
 /**
- * What hangs on a token: the workspace whose models its queries use (`production`, or `dev` for the user's own development copy), and
- * the user behind a sudo.
+ * The session of a token: the workspace whose models its queries use (`production`, or `dev` for the user's own development copy), and
+ * the user of a sudo.
  *
  * @category schemas
  * @since 0.1.0
@@ -56,7 +56,7 @@ export const ApiSession = openStruct({
 export type ApiSession = typeof ApiSession.Type
 
 /**
- * The user of the current token: the fields that name him, the rest kept as sent.
+ * The user of the current token: the keys that say which user it is. Others are kept as sent.
  *
  * @category schemas
  * @since 0.1.0

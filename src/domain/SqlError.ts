@@ -1,5 +1,5 @@
 /**
- * What went wrong inside a query, in one shape, whichever of Looker's four it came in.
+ * The errors and warnings of a query, in one shape for Looker's four.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,7 @@ import { Json } from "./Wire.ts"
  *
  * `message` is Looker's sentence, `details` the database's own text, `sql` the statement, `line`, `column` and `character`
  * (1-based) where in it. `fatal: false` marks a warning: Looker reports development-mode notes with status `error` and level
- * `error`, and only this key tells them apart (Looker support, spectacles issue 164). `raw` is the object as it came.
+ * `error`, and only this key distinguishes them (Looker support, spectacles issue 164). `raw` is the object as Looker sent it.
  *
  * @category schemas
  * @since 0.1.0
@@ -45,7 +45,7 @@ const position = (value: unknown): number | undefined => {
 }
 
 /**
- * Reads one entry of an `errors` list: an object as recorded, or a bare sentence.
+ * Reads one entry of an `errors` list: an object, or only a sentence.
  *
  * @category conversions
  * @since 0.1.0

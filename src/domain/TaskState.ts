@@ -1,5 +1,5 @@
 /**
- * One entry of `query_task_multi_results`, read into what it means.
+ * One entry of `query_task_multi_results` as the state of a task.
  *
  * @since 0.1.0
  */
@@ -15,12 +15,12 @@ type Empty = Record<never, never>
  * **Details**
  *
  * - `Pending`: not finished; `status` is Looker's word (`added`, `running`, `pending`)
- * - `Complete`: finished; `data` is the result as `multi_results` carries it, `warnings` what Looker remarked
- * - `Failed`: the query did not run through
- * - `Killed`: somebody killed it
- * - `Expired`: the results are gone, *or* not visible yet: Looker shows this word for up to two seconds before the true one
+ * - `Complete`: finished; `data` is the result as `multi_results` carries it, `warnings` what Looker notes beside it
+ * - `Failed`: the query failed
+ * - `Killed`: it was killed
+ * - `Expired`: the results have expired, *or* are not there yet: Looker shows this word for up to two seconds before the true one
  * - `Missing`: no such task, or another user's
- * - `Unrecognised`: a word this library does not know
+ * - `Unrecognised`: a word that this library does not know
  *
  * @category models
  * @since 0.1.0
@@ -48,8 +48,8 @@ export const TaskState = Data.taggedEnum<TaskState>()
  *
  * **Gotchas**
  *
- * Looker answers 200 and `complete` with errors inside (json_detail `errors[]`, `looker_error` rows), and `error` with nothing
- * but warnings inside. The body decides, not the word.
+ * A task that is `complete` may have errors in its body (json_detail `errors[]`, `looker_error` rows), and one that is `error` only
+ * warnings. The body decides, not the word.
  *
  * @category conversions
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * How Looker puts values on the wire: the codecs that every schema of this folder is made of.
+ * How Looker encodes values: the codecs that the schemas of this folder are made of.
  *
  * @since 0.1.0
  */
@@ -44,7 +44,7 @@ export const LimitInput = Schema.Union([Schema.String, Schema.Number]).pipe(
 )
 
 /**
- * A key that Looker may leave out or send as `null`; both are accepted everywhere.
+ * A key that Looker may leave out or send as `null`.
  *
  * @category constructors
  * @since 0.1.0

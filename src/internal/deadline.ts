@@ -1,5 +1,5 @@
 /**
- * One time limit for many requests: a single fiber looks after all of them, where `Effect.timeout` would start two for each.
+ * One time limit for many requests: one fiber watches all of them, where `Effect.timeout` would start two for each.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -21,8 +21,8 @@ export type Within = <A, E, R, E2>(
   grace?: Duration.Duration
 ) => Effect.Effect<A, E | E2, R>
 
-/** The clock is looked at this often, in milliseconds, so that an idle program is not kept alive for the whole limit. */
-const nap = 1000
+/** The longest sleep of the watching fiber, in milliseconds, so that it keeps no idle program alive for the whole limit. */
+const longestSleep = 1000
 
 interface Running {
   readonly until: number
@@ -34,7 +34,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Within, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const millis = Duration.toMillis(limit)
-  /** In the order they began, and so in that of their ends. */
+  /** In the order of their beginnings, and so of their ends. */
   const running = new Set<Running>()
   const busy = yield* Latch.make()
 
@@ -49,7 +49,7 @@ export const make = Effect.fnUntraced(function* (
       }
       const [next] = running
       if (next === undefined) busy.closeUnsafe()
-      else yield* Effect.sleep(Math.min(nap, Math.ceil(next.until - now)))
+      else yield* Effect.sleep(Math.min(longestSleep, Math.ceil(next.until - now)))
     }
   })
   yield* Effect.forkScoped(watchClock)

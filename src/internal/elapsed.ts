@@ -1,5 +1,5 @@
 /**
- * Time for pauses: it never steps back, as the time of day may.
+ * The time that pauses are measured in. Unlike the time of day it never goes back.
  */
 import type * as Clock from "effect/Clock"
 

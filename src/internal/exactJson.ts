@@ -1,11 +1,11 @@
 /**
- * JSON.parse that gives a number it cannot hold exactly as its text.
+ * JSON.parse that gives a number which a double cannot hold exactly as its text.
  *
  * Looker writes BIGINT and DECIMAL columns as bare JSON numbers; a double holds about 16 digits of them. The long numbers are found and
  * quoted before the text is parsed: a reviver with source access takes several times as long, and not every runtime has it.
  */
 
-/** A number with more digits than a double is sure to hold, behind what comes before a value. */
+/** A number with so many digits that a double may not hold it, behind what may precede a value. */
 const longNumber = /[:,[]\s*-?[\d.]{16}/
 const longNumbers = /([:,[]\s*)(-?[\d.]{16}[\d.eE+-]*)/g
 
@@ -16,7 +16,7 @@ const digitsOf = (text: string): string =>
     .replace(/^0+/, "")
     .replace(/0+$/, "")
 
-/** Whether the double nearest to a number says all its digits again. */
+/** Whether the double nearest to a number has all its digits. */
 const isExact = (source: string): boolean => {
   const value = String(Number(source))
   return value === source || digitsOf(value) === digitsOf(source)
@@ -24,7 +24,7 @@ const isExact = (source: string): boolean => {
 
 const BACKSLASH = 92
 
-/** Tells of ever later places of a text whether they are inside a string. */
+/** A function that says whether a place of the text is inside a string. Each place has to be behind the one before. */
 const makeInsideString = (text: string) => {
   let inside = false
   let next = text.indexOf('"')

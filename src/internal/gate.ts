@@ -1,9 +1,10 @@
 /**
- * Lets requests out: submissions a bounded number at a time, polls before them, and neither faster than Looker takes them once it has
- * refused one.
+ * Decides when a request is sent: a limited number of submissions at a time, polls before submissions, and after a refusal (429) none
+ * faster than Looker accepts them.
  *
- * Looker documents no limit and no header about one, so the limit is found out as TCP finds out about a network: more and more at a time
- * as long as they are taken; after a 429 a pause for all, then the pace that was taken so far, and carefully more.
+ * Looker documents no limit and no header about one. So the limit is found as TCP finds the capacity of a network: more and more at a time
+ * as long as they are accepted; after a refusal a pause for all requests, then the pace at which they were accepted before, then slowly
+ * more.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -14,50 +15,117 @@ import type * as Scope from "effect/Scope"
 import { elapsedMillis } from "./elapsed.ts"
 
 /**
- * What a request is for: a `submission` creates something, a `poll` asks again what was asked before, and what is `urgent` (the rows of a
- * finished task) is neither. They go in the order urgent, poll, submission.
+ * What a request is for: a `submission` creates something, a `poll` asks for a status again, and all others (for the rows of a finished
+ * task, say) are `urgent`. They go in the order urgent, poll, submission.
  */
 export type Kind = "urgent" | "poll" | "submission"
 
-/** Sends when it may. */
+/** Runs `send` when its turn has come. */
 export type Gate<E> = <A>(kind: Kind, send: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
 export interface Options<E> {
-  /** Submissions at a time, at most. */
+  /** The most submissions at a time. */
   readonly concurrency: number
-  /** How long a server wants no requests, if that is what the error says; zero if it does not say how long. */
+  /** For a refusal, how long the server wants no requests; zero if it does not say how long. Undefined for other errors. */
   readonly refusal: (error: E) => Duration.Duration | undefined
 }
 
-/** Submissions at a time before anything is known: an unknown limit refuses few more than these at once. */
-const cautious = 6
+/** Submissions at a time at first. Whatever the limit is, it refuses no more than these at once. */
+const firstSubmissions = 6
 
-/** How fast there may be more at a time: after n that were taken, about the root of n. */
+/** How fast submissions at a time grow: after n accepted requests there are about the square root of n. */
 const ramp = 0.5
 
-/** The pause after a refusal that asks for none or for less, in milliseconds. */
+/** The shortest pause after a refusal, in milliseconds. */
 const shortestPause = 250
 
-/** The slowest pace after a refusal, and the pace that is none, in requests per second. */
+/** The slowest pace after a refusal, and the pace above which there is none, in requests per second. */
 const slowestPace = 5
 const unlimitedPace = 1000
 
-/** By how much the pace grows in a second without refusals. */
+/** The factor by which the pace grows in a second without a refusal. */
 const growth = 1.05
 
 /**
- * Once there is a pace, what polls take nothing else can: all that wait have their turn once in this many milliseconds, but never more
- * than this part of the pace.
+ * While there is a pace, each poll delays the requests behind it. All waiting polls get one turn in this many milliseconds, but together no
+ * more than this part of the pace.
  */
 const turnOfPolls = 800
 const partOfPolls = 0.1
 
-/** What was taken before a silence of this many milliseconds says nothing about the pace. */
-const silence = 5000
+/** What was accepted before an idle time of this many milliseconds says nothing about the pace. */
+const idleMillis = 5000
 
 interface Waiter {
   entered: boolean
   enter: () => void
+  /** Succeeds when it has entered. */
+  readonly waiting: Effect.Effect<void>
+}
+
+const makeWaiter = (): Waiter => {
+  const waiter: Waiter = {
+    entered: false,
+    enter: () => {
+      waiter.entered = true
+    },
+    waiting: Effect.callback<void>((resume) => {
+      if (waiter.entered) return resume(Effect.void)
+      waiter.enter = () => {
+        waiter.entered = true
+        resume(Effect.void)
+      }
+    })
+  }
+  return waiter
+}
+
+/** What is known about the limit of the server. Times are elapsed milliseconds. */
+class Pace {
+  /** Submissions at a time. */
+  submissions: number
+  pausedUntil = 0
+  private readonly mostSubmissions: number
+  private perSecond = Number.POSITIVE_INFINITY
+  private since = 0
+  private accepted = 0
+  private acceptedSince = 0
+  private lastAccepted = 0
+
+  constructor(mostSubmissions: number) {
+    this.mostSubmissions = mostSubmissions
+    this.submissions = Math.min(firstSubmissions, mostSubmissions)
+  }
+
+  /** Milliseconds between two requests. */
+  spacing(now: number): number {
+    if (this.perSecond === Number.POSITIVE_INFINITY) return 0
+    const grown = this.perSecond * growth ** (Math.max(0, now - this.since) / 1000)
+    if (grown > unlimitedPace) this.perSecond = Number.POSITIVE_INFINITY
+    return 1000 / grown
+  }
+
+  noteAccepted(now: number): void {
+    if (now - this.lastAccepted > idleMillis) {
+      this.accepted = 0
+      this.acceptedSince = now
+    }
+    this.lastAccepted = now
+    this.accepted++
+    this.submissions = Math.min(this.mostSubmissions, this.submissions + ramp / this.submissions)
+  }
+
+  noteRefused(now: number, retryAfter: Duration.Duration): void {
+    const pause = Math.max(shortestPause, Duration.toMillis(retryAfter))
+    // Requests under way at the first refusal are refused too, and say nothing new.
+    if (now >= this.pausedUntil) {
+      this.perSecond = Math.max(slowestPace, (this.accepted * 1000) / (now - this.acceptedSince + pause))
+      this.submissions = Math.max(1, this.submissions / 2)
+      this.accepted = 0
+    }
+    this.pausedUntil = Math.max(this.pausedUntil, now + pause)
+    this.acceptedSince = this.since = this.lastAccepted = this.pausedUntil
+  }
 }
 
 export const make = Effect.fnUntraced(function* <E>(
@@ -66,40 +134,26 @@ export const make = Effect.fnUntraced(function* <E>(
   const clock = yield* Clock.Clock
   const blocked = yield* Latch.make()
   const queues: { readonly [_ in Kind]: Array<Waiter> } = { urgent: [], poll: [], submission: [] }
+  const pace = new Pace(options.concurrency)
   let underWay = 0
-  let atATime = Math.min(cautious, options.concurrency)
-  let pausedUntil = 0
   let nextAt = 0
   let nextPollAt = 0
-  /** When the clock is looked at again. */
+  /** When `watchClock` wakes up. */
   let wakeAt = Number.POSITIVE_INFINITY
-  let pace = Number.POSITIVE_INFINITY
-  let paceSince = 0
-  let taken = 0
-  let takenSince = 0
-  let lastTaken = 0
 
-  /** Milliseconds between two requests. */
-  const spacing = (now: number): number => {
-    if (pace === Number.POSITIVE_INFINITY) return 0
-    const grown = pace * growth ** (Math.max(0, now - paceSince) / 1000)
-    if (grown > unlimitedPace) pace = Number.POSITIVE_INFINITY
-    return 1000 / grown
-  }
-
-  /** Who goes next, and when. */
+  /** The kind of the next request, and when it may be sent. */
   const next = (now: number): { readonly kind: Kind; readonly at: number } | undefined => {
-    const at = Math.max(pausedUntil, nextAt)
+    const at = Math.max(pace.pausedUntil, nextAt)
     if (queues.urgent.length > 0) return { kind: "urgent", at }
     const pollAt = Math.max(at, nextPollAt)
     const isPoll = queues.poll.length > 0
     if (isPoll && pollAt <= now) return { kind: "poll", at: pollAt }
-    if (queues.submission.length > 0 && underWay < Math.floor(atATime)) return { kind: "submission", at }
+    if (queues.submission.length > 0 && underWay < Math.floor(pace.submissions)) return { kind: "submission", at }
     return isPoll ? { kind: "poll", at: pollAt } : undefined
   }
 
-  /** Lets out whoever may go. When somebody has to wait for a time, `blocked` is open, and the clock is watched. */
-  const letOut = () => {
+  /** Sends all that may be sent now. If the next has to wait, `blocked` opens, so that `watchClock` waits for its time. */
+  const sendAll = () => {
     const now = elapsedMillis(clock)
     while (true) {
       const going = next(now)
@@ -110,7 +164,7 @@ export const make = Effect.fnUntraced(function* <E>(
       }
       const { kind } = going
       if (kind === "submission") underWay++
-      const between = spacing(now)
+      const between = pace.spacing(now)
       nextAt = Math.max(now, nextAt) + between
       if (kind === "poll" && between > 0) {
         nextPollAt = now + Math.max(between / partOfPolls, turnOfPolls / queues.poll.length)
@@ -125,68 +179,35 @@ export const make = Effect.fnUntraced(function* <E>(
       blocked.closeUnsafe()
       const now = elapsedMillis(clock)
       wakeAt = next(now)?.at ?? now
-      // Somebody may come who goes sooner.
+      // A request that may be sent sooner may come.
       if (wakeAt > now) yield* Effect.raceFirst(Effect.sleep(Math.ceil(wakeAt - now)), blocked.await)
       wakeAt = Number.POSITIVE_INFINITY
-      letOut()
+      sendAll()
     }
   })
   yield* Effect.forkScoped(watchClock)
 
-  const wasTaken = (now: number) => {
-    if (now - lastTaken > silence) {
-      taken = 0
-      takenSince = now
-    }
-    lastTaken = now
-    taken++
-    atATime = Math.min(options.concurrency, atATime + ramp / atATime)
-  }
-
-  const wasRefused = (now: number, wish: Duration.Duration) => {
-    const pause = Math.max(shortestPause, Duration.toMillis(wish))
-    // Those that were on their way when the first was refused are refused, too, and say nothing new.
-    if (now >= pausedUntil) {
-      pace = Math.max(slowestPace, (taken * 1000) / (now - takenSince + pause))
-      atATime = Math.max(1, atATime / 2)
-      taken = 0
-    }
-    pausedUntil = Math.max(pausedUntil, now + pause)
-    takenSince = paceSince = lastTaken = nextAt = pausedUntil
-  }
-
   const learn = (exit: Exit.Exit<unknown, E>) => {
     const now = elapsedMillis(clock)
-    if (Exit.isSuccess(exit)) return wasTaken(now)
+    if (Exit.isSuccess(exit)) return pace.noteAccepted(now)
     const error = Exit.findErrorOption(exit)
     if (error._tag === "None") return
-    const wish = options.refusal(error.value)
-    if (wish === undefined) wasTaken(now)
-    else wasRefused(now, wish)
+    const retryAfter = options.refusal(error.value)
+    if (retryAfter === undefined) return pace.noteAccepted(now)
+    pace.noteRefused(now, retryAfter)
+    nextAt = pace.pausedUntil
   }
 
   return (kind, send) =>
     Effect.suspend(() => {
-      const waiter: Waiter = {
-        entered: false,
-        enter: () => {
-          waiter.entered = true
-        }
-      }
+      const waiter = makeWaiter()
       const queue = queues[kind]
-      const waiting = Effect.callback<void>((resume) => {
-        if (waiter.entered) return resume(Effect.void)
-        waiter.enter = () => {
-          waiter.entered = true
-          resume(Effect.void)
-        }
-      })
       const entering = Effect.suspend(() => {
         queue.push(waiter)
-        letOut()
-        return waiter.entered ? send : Effect.andThen(waiting, send)
+        sendAll()
+        return waiter.entered ? send : Effect.andThen(waiter.waiting, send)
       })
-      // One frame around the waiting and the sending: an interruption between the two must not keep the place.
+      // One `onExit` around both the waiting and the sending: an interruption between the two must not keep the place.
       return Effect.onExit(entering, (exit) =>
         Effect.sync(() => {
           if (!waiter.entered) {
@@ -196,7 +217,7 @@ export const make = Effect.fnUntraced(function* <E>(
           }
           learn(exit)
           if (kind === "submission") underWay--
-          letOut()
+          sendAll()
         })
       )
     })

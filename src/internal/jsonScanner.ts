@@ -1,9 +1,9 @@
 /**
- * Splits a JSON text while it arrives: an object into its members, and one array of rows, the whole text or a member of it, into batches
- * of whole rows.
+ * Splits a JSON text while it arrives: an object into its members, and an array of rows (the whole text, or one member) into batches of
+ * complete rows.
  *
- * `effect/encoding/JsonArray` does the latter for any array, at half the speed, and drops what is beside it: the `errors` of a
- * json_detail. Only structure is read here; the text of what is found is handed over unparsed, and a batch is a JSON array again.
+ * `effect/encoding/JsonArray` does the latter for any array, at half the speed, and drops what is beside the array: the `errors` of a
+ * json_detail. Only the structure is read here. Members and rows are handed over as text; a batch of rows is the text of an array.
  */
 
 const QUOTE = 34
@@ -20,32 +20,32 @@ const isSpace = (code: number): boolean => code === 32 || code === 10 || code ==
 type Expected = "start" | "first key" | "key" | "colon" | "value" | "comma" | "first row" | "row" | "row comma" | "end"
 
 export interface Handlers {
-  /** A member of the outermost object, but the rows. */
+  /** A member of the outermost object, except the rows. */
   readonly onMember: (key: string, value: string) => void
-  /** The rows are the member of one of these keys; the whole text if there are no keys. Absent, there are no rows. */
+  /** The rows are the member with one of these keys, or the whole text if there are no keys. Unless given, there are no rows. */
   readonly rowsAt?: ReadonlyArray<string> | undefined
-  /** Whole rows, as the text of a JSON array. */
+  /** Complete rows, as the text of a JSON array. */
   readonly onRows?: (text: string) => void
 }
 
-/** The text is whole, and has no rows where they should be. */
+/** The text is complete, and has no rows where they should be. */
 export class NoRows extends SyntaxError {}
 
 export class JsonScanner {
   private expected: Expected = "start"
   private key = ""
-  /** What is being read, and its pieces from earlier chunks. */
+  /** What is being read, and the pieces of it that earlier chunks had. */
   private reading: "nothing" | "key" | "value" | "scalar" | "row" = "nothing"
   private pieces: Array<string> = []
   private length = 0
-  /** The pieces of a row that is not whole yet. */
+  /** The pieces of a row that is not complete yet. */
   private rowPieces: Array<string> = []
   private depth = 0
   private inString = false
   private escaped = false
   private offset = 0
   private found = false
-  /** Where the batch of whole rows begins in the current chunk, and where the last whole row of it ends. */
+  /** Where the batch of complete rows begins in the current chunk, and where its last complete row ends. */
   private batchStart = -1
   private batchEnd = -1
   private readonly handlers: Handlers
@@ -61,10 +61,10 @@ export class JsonScanner {
     return this.reading === "value" || this.reading === "scalar" ? { key: this.key, length: this.length } : undefined
   }
 
-  /** Takes the next part of the text. Throws a SyntaxError where it is not what it should be. */
+  /** Takes the next part of the text. Throws a SyntaxError if it is not valid. */
   feed(text: string): void {
     let at = 0
-    // A row that goes on from the chunk before is the beginning of this one's batch.
+    // A row that continues from the chunk before is the beginning of this batch.
     this.batchStart = this.reading === "row" ? 0 : -1
     this.batchEnd = -1
     while (at < text.length) {
@@ -90,7 +90,7 @@ export class JsonScanner {
     this.offset += text.length
   }
 
-  /** The text has ended. Throws where it should not have, and where the rows were not found. */
+  /** The text has ended. Throws if it is not complete, and if it had no rows. */
   end(): void {
     if (this.expected !== "end") throw new SyntaxError(`the text breaks off after ${this.offset} characters`)
     if (this.handlers.rowsAt !== undefined && !this.found) throw new NoRows("it has none")
@@ -154,7 +154,7 @@ export class JsonScanner {
     return at + 1
   }
 
-  /** The first character is taken here, so that `endOf` only ever looks for the end. */
+  /** Takes the first character, so that `endOf` only looks for the end. */
   private begin(what: "key" | "value" | "scalar" | "row", text: string, at: number, code: number): number {
     this.reading = what
     this.inString = code === QUOTE
@@ -187,7 +187,7 @@ export class JsonScanner {
     }
   }
 
-  /** Hands the whole rows of the chunk over, and keeps the beginning of one that is not whole. */
+  /** Hands over the complete rows of the chunk, and keeps the beginning of one that is not complete. */
   private endOfChunk(text: string): void {
     if (this.batchEnd !== -1) {
       this.rowPieces.push(text.slice(this.batchStart, this.batchEnd))
@@ -200,7 +200,7 @@ export class JsonScanner {
     }
   }
 
-  /** Where what is being read ends: the index behind it, or -1 if not in this chunk. */
+  /** The index behind what is being read, or -1 if it does not end in this chunk. */
   private endOf(text: string, from: number): number {
     if (this.reading === "scalar") {
       for (let at = from; at < text.length; at++) {

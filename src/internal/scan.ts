@@ -1,6 +1,6 @@
 /**
- * Feeds a JsonScanner with a text while it arrives, and hands over what it found: chunk by chunk, since a stream for each chunk's finds
- * takes twice the memory.
+ * Feeds a JsonScanner with a text while it arrives, and emits what it found, chunk by chunk. A stream for each chunk would take twice the
+ * memory.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -11,9 +11,9 @@ export const scan = <Found, E, E2, E3>(
   text: Stream.Stream<string, E>,
   options: {
     readonly scanner: JsonScanner
-    /** What the scanner has told of since the last time. */
+    /** What the handlers of the scanner have collected since the last time. */
     readonly take: () => Effect.Effect<ReadonlyArray<Found>, E2>
-    /** What the scanner or its handlers threw, and how the text began. */
+    /** The error for what the scanner or its handlers threw. `beginning` is how the text began. */
     readonly malformed: (cause: unknown, beginning: string) => E3
   }
 ): Stream.Stream<Found, E | E2 | E3> =>

@@ -1,16 +1,16 @@
 /**
- * Spans for calls that may come by the thousand: where no tracer is installed nobody could see them, and they would cost as much as the
- * rest of a call.
+ * Spans for calls that a program may make by the thousand. A span costs as much as the rest of a call, so there is none unless a tracer is
+ * installed.
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"
 
-/** Whether somebody looks at the spans of this fiber. */
+/** Whether a tracer is installed on this fiber. */
 export const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
   fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
 
-/** `Effect.withSpan`, if somebody looks. */
+/** `Effect.withSpan` if a tracer is installed. */
 export const withSpan =
   (name: string) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { assert, describe, it, layer } from "@effect/vitest"
@@ -88,6 +88,21 @@ describe("a data folder", () => {
         (yield* failure({ data: outer })).message,
         `no data in ${outer}: none of its files is .csv .json .ndjson .jsonl .parquet, and subfolders are not read`
       )
+    })
+  )
+
+  it.effect("follows links, names one that leads nowhere, and leaves folders alone whatever their names", () =>
+    Effect.gen(function* () {
+      const elsewhere = yield* folder({ "real.csv": "a\n1\n" })
+      const path = yield* folder({})
+      mkdirSync(join(path, "folder.csv"))
+      const empty = yield* failure({ data: path })
+      assert.isTrue(empty.message.endsWith(".parquet, and subfolders are not read"), empty.message)
+      symlinkSync(join(elsewhere, "real.csv"), join(path, "link.csv"))
+      assert.deepStrictEqual([...(yield* loaded(path)).model.explores.keys()], ["link"])
+      symlinkSync(join(elsewhere, "gone.csv"), join(path, "broken.csv"))
+      const broken = yield* failure({ data: path })
+      assert.strictEqual(broken.path, join(path, "broken.csv"))
     })
   )
 

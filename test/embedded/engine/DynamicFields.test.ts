@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
-import { engine, engineOver, field, mention } from "./support.ts"
+import { engine, engineOver, field, mention, named, refusal } from "./support.ts"
 
 describe("a median", () => {
   const columns = ["price", "n", "big", "ratio"]
@@ -78,6 +78,92 @@ describe("an expression", () => {
       const numbers = (all: DuckDb.Rows) =>
         all.map((row) => row.map((cell, index) => (index >= 3 ? Number(cell) : cell)))
       assert.deepStrictEqual(numbers(rows), numbers(expected))
+    })
+  )
+})
+
+describe("a measure of a measure", () => {
+  const based = (...fields: ReadonlyArray<object>) =>
+    JSON.stringify([
+      { measure: "new_sum", based_on: "orders.price", type: "sum", filters: { "orders.status": "new" } },
+      ...fields
+    ])
+
+  it.effect("has its aggregate, with the type written or not, and the conditions of both", () =>
+    Effect.gen(function* () {
+      const { plan, run, sql } = yield* engine
+      const filters = { "orders.country": "SE" }
+      const query = {
+        fields: ["bare", "empty", "typed", "of_model"],
+        dynamic_fields: based(
+          { measure: "bare", based_on: "new_sum", filters },
+          { measure: "empty", based_on: "new_sum", type: "", filters },
+          { measure: "typed", based_on: "new_sum", type: "sum", filters },
+          { measure: "of_model", based_on: "orders.average_price", type: "average", filters }
+        )
+      }
+      const { measures } = yield* plan(query)
+      assert.deepStrictEqual(
+        measures.map(({ lookerType, name }) => [name, lookerType]),
+        [
+          ["bare", "sum"],
+          ["empty", "sum"],
+          ["typed", "sum"],
+          ["of_model", "average"]
+        ]
+      )
+      const { rows } = yield* run(query)
+      const sum = "sum(price) FILTER (status = 'new' AND country = 'SE')"
+      assert.deepStrictEqual(
+        rows,
+        yield* sql(`SELECT ${sum}, ${sum}, ${sum}, avg(price) FILTER (country = 'SE') FROM orders`)
+      )
+    })
+  )
+
+  for (const [basedOn, lookerType, type] of [
+    ["new_sum", "sum", "average"],
+    ["orders.count", "count", "sum"],
+    ["orders.total_price", "sum", "number"]
+  ] as const) {
+    it.effect(`cannot be a ${type} of ${basedOn}`, () =>
+      Effect.gen(function* () {
+        const dynamic_fields = based({ measure: "other", based_on: basedOn, type })
+        assert.strictEqual(
+          yield* refusal({ fields: ["new_sum"], dynamic_fields }),
+          `Validation Failed: Dynamic field "other": a measure based on ${basedOn}, which is a ${lookerType}, has its type.`
+        )
+      })
+    )
+  }
+})
+
+describe("the errors of dynamic fields", () => {
+  it.effect("name each field that is wrong, and leave the others out of it", () =>
+    Effect.gen(function* () {
+      const dynamic_fields = JSON.stringify([
+        { dimension: "double", expression: `${mention("orders.price")} * 2` },
+        { dimension: "DOUBLE", expression: "1" },
+        { dimension: 3 },
+        { dimension: "two words", expression: "1" },
+        { measure: "double_sum", based_on: "double", type: "sum", is_disabled: true },
+        { table_calculation: "calculated", expression: "1" },
+        { table_calculation: "disabled", expression: "1", is_disabled: true },
+        { category: "other", dimension: "x", expression: "1" },
+        { measure: "formatted", based_on: "double", type: "max", value_format_name: "guilders" }
+      ])
+      const message = yield* refusal({ fields: named("count"), dynamic_fields })
+      assert.strictEqual(
+        message.slice(0, message.indexOf(": there are decimal_0")),
+        'Validation Failed: Dynamic field "DOUBLE": there is another field of this name. ' +
+          "Dynamic field 3: a value is of the wrong type " +
+          'Dynamic field "two words": dimension has to be a name of letters, digits and underscores. ' +
+          'Dynamic field "double_sum": is_disabled is for table calculations only. ' +
+          'Table calculation "calculated" is not supported by the embedded Looker. ' +
+          'Dynamic field "x": category "other" is none of measure, dimension and table_calculation. ' +
+          'Dynamic field "formatted": there is no value_format_name "guilders"'
+      )
+      assert.match(message, /, id\.$/)
     })
   )
 })

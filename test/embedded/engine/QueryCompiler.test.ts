@@ -1,7 +1,7 @@
 /** Queries that the engine refuses, each with what to do about it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { mention, named, refusal } from "./support.ts"
+import { engine, mention, named, refusal } from "./support.ts"
 
 describe("a query is refused, with what to do,", () => {
   const group = (field: object) => ({ fields: ["x"], dynamic_fields: JSON.stringify([field]) })
@@ -161,4 +161,78 @@ describe("a query is refused, with what to do,", () => {
   ] as const) {
     it.effect(what, () => Effect.map(refusal(query), (message) => assert.include(message, expected)))
   }
+})
+
+describe("the clauses of a query", () => {
+  it.effect("are all checked, and their errors come in the order of the clauses", () =>
+    Effect.gen(function* () {
+      const message = yield* refusal({
+        fields: named("status", "nope"),
+        pivots: named("status"),
+        query_timezone: "Mars/Base",
+        limit: "many",
+        column_limit: 0,
+        row_total: "top",
+        filters: { "orders.created_date": "soon", "orders.price": ">1" },
+        filter_expression: "1",
+        fill_fields: named("status"),
+        sorts: named("count")
+      })
+      const parts = [
+        "query_timezone",
+        "limit ",
+        "column_limit",
+        "row_total",
+        'Unknown field "orders.nope"',
+        "A query with pivots",
+        'Filter "soon" on orders.created_date',
+        "filter_expression is neither",
+        "fill_fields: orders.status",
+        "Sort field orders.count is not one of the fields of the query."
+      ]
+      const places = parts.map((part) => message.indexOf(part))
+      assert.notInclude(places, -1)
+      assert.deepStrictEqual(
+        places,
+        places.toSorted((a, b) => a - b)
+      )
+      assert.isTrue(message.endsWith(parts.at(-1) ?? ""))
+    })
+  )
+
+  it.effect("give ten errors, and the number of the others", () =>
+    Effect.gen(function* () {
+      const fields = Array.from({ length: 33 }, (_, index) => `orders.no_${index}`)
+      const message = yield* refusal({ fields })
+      assert.isTrue(message.endsWith(" There are 23 more errors."), message)
+      assert.include(message, '"orders.no_9". There are orders.')
+      assert.notInclude(message, "orders.no_10")
+    })
+  )
+
+  it.effect("take the most that they allow", () =>
+    Effect.gen(function* () {
+      const { plan } = yield* engine
+      const sorts = Array.from({ length: 100 }, () => "orders.count desc 2")
+      const dynamic_fields = JSON.stringify(
+        Array.from({ length: 100 }, (_, index) => ({ dimension: `d${index}`, expression: "1" }))
+      )
+      const most = yield* plan({
+        fields: named("count"),
+        sorts,
+        dynamic_fields,
+        column_limit: "200",
+        limit: "9".repeat(15)
+      })
+      assert.deepStrictEqual(
+        [most.sorts.length, most.sorts[99]],
+        [100, { field: "orders.count", desc: true, pivot: 2 }]
+      )
+      assert.deepStrictEqual([most.columnLimit, most.limit], [200, 999_999_999_999_999])
+      const least = yield* plan({ fields: named("count"), column_limit: 1, limit: -1, query_timezone: "Etc/UTC" })
+      assert.deepStrictEqual([least.columnLimit, least.limit, least.timezone], [1, undefined, "UTC"])
+      const defaults = yield* plan({ fields: named("count"), column_limit: "", limit: "", query_timezone: "" })
+      assert.deepStrictEqual([defaults.columnLimit, defaults.limit, defaults.timezone], [50, 500, "UTC"])
+    })
+  )
 })

@@ -93,6 +93,28 @@ describe("a pivoted query", () => {
     })
   )
 
+  it.effect("has another plan and other rows under another limit, though its statement is the same", () =>
+    Effect.gen(function* () {
+      const { plan, run } = yield* engine
+      const query = { fields: named("created_date", "status", "count"), pivots: named("status") }
+      const [three, seven] = [
+        { ...query, limit: 3 },
+        { ...query, limit: 7 }
+      ]
+      const plans = [yield* plan(three), yield* plan(seven)] as const
+      assert.deepStrictEqual(
+        plans.map(({ limit }) => limit),
+        [3, 7]
+      )
+      assert.strictEqual(plans[0].sql, plans[1].sql)
+      const rows = (yield* run(seven)).rows
+      assert.strictEqual(rows.length, 7)
+      assert.deepStrictEqual((yield* run(three)).rows, rows.slice(0, 3))
+      const columns = yield* run({ ...seven, column_limit: 2 })
+      assert.deepStrictEqual([columns.columns.length, columns.columnsTruncated], [3, true])
+    })
+  )
+
   it.effect("is empty where there is no data, and has a total all the same", () =>
     Effect.gen(function* () {
       const { run } = yield* engine

@@ -11,8 +11,8 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as LookerApi from "./api/LookerApi.ts"
-import * as answer from "./internal/answer.ts"
 import * as caller from "./internal/caller.ts"
+import * as httpError from "./internal/httpError.ts"
 import { LookerConfig } from "./LookerConfig.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
@@ -34,17 +34,17 @@ export type LoginError = LookerError.CallError | LookerError.TooManyRequests
 export class LookerAuth extends Context.Service<
   LookerAuth,
   {
-    /** The one to send now; logs in if there is none, once for all fibers that ask meanwhile. */
+    /** The current token. Without one, logs in: once for all fibers that ask at the same time. */
     readonly token: Effect.Effect<Redacted.Redacted, LoginError>
     /**
-     * Looker refused this token; the next `token` is another one. A token that has been replaced already is ignored, so that twenty fibers
-     * with the same dead token cause one login.
+     * Drops a token that Looker has refused, so that the next `token` is a new one. A token that was replaced before is ignored, so that
+     * twenty fibers with the same expired token cause one login.
      */
     invalidate(token: Redacted.Redacted): Effect.Effect<void>
   }
 >()("effect-looker/LookerAuth") {}
 
-/** The part of a token's life in which it may be renewed, at most. */
+/** A token is renewed in the last tenth of its life at the earliest. */
 const leadPart = 10
 
 /**
@@ -52,9 +52,8 @@ const leadPart = 10
  *
  * **Details**
  *
- * `POST /login`, `DELETE /logout`, and `PATCH /session` after every login where a workspace is configured. The lifetime comes from the
- * answer's `expires_in`; a token is renewed `tokenLead` before its end
- * (see `LookerPolicy`), or a tenth of its life where that is shorter.
+ * `POST /login`, `DELETE /logout`, and `PATCH /session` after every login where a workspace is configured. The lifetime comes from `expires_in` of the
+ * response; a token is renewed `tokenLead` before its end (see `LookerPolicy`), or a tenth of its life where that is shorter.
  *
  * @category constructors
  * @since 0.1.0
@@ -84,13 +83,13 @@ export const make = Effect.gen(function* () {
       Effect.withSpan("LookerAuth.logout")
     )
 
-  /** Looker forgets the workspace with the token, so it is chosen for each. A token without it is of no use. */
+  /** The workspace belongs to the token, so it is chosen after each login. A token for which that fails is not used. */
   const enterWorkspace = (token: Redacted.Redacted) => {
     const { workspace } = settings
     if (workspace === undefined) return Effect.void
     return call(LookerApi.updateSession, (send) => send({ payload: { workspace_id: workspace } }), { token }).pipe(
       Effect.mapError((error) =>
-        answer.isRefusal(error) || error._tag === "ValidationFailed"
+        httpError.isRefusal(error) || error._tag === "ValidationFailed"
           ? refused(`Looker refused the workspace "${workspace}"`, error)
           : error
       ),
@@ -105,7 +104,7 @@ export const make = Effect.gen(function* () {
     )
   }).pipe(
     Effect.mapError((error) => {
-      if (answer.isRefusal(error)) return refused(`Looker refused the login of client id ${clientId}`, error)
+      if (httpError.isRefusal(error)) return refused(`Looker refused the login of client id ${clientId}`, error)
       return error._tag === "UnexpectedResponse" ? withoutToken(error) : error
     }),
     Effect.map(({ access_token, expires_in }) => {
@@ -120,7 +119,7 @@ export const make = Effect.gen(function* () {
     Effect.withSpan("LookerAuth.login")
   )
 
-  // This function runs for the login that counts, and not for one that `forget` has overtaken: `current` is what is cached.
+  // This function runs for a login whose token is cached, not for one during which `forget` ran: `current` is the cached token.
   const [session, forget] = yield* Effect.cachedInvalidateWithTTL(login, (exit) => {
     if (Exit.isFailure(exit)) return Duration.zero
     current = exit.value.token
@@ -157,17 +156,17 @@ export const layerToken = (token: string | Redacted.Redacted): Layer.Layer<Looke
   const text = (typeof token === "string" ? token : Redacted.value(token)).trim()
   const redacted = Redacted.make(text, { label: "access_token" })
   return Layer.succeed(LookerAuth, {
-    // A header that cannot be sent would be quoted in the HTTP client's complaint, and so in logs.
+    // The error of an HTTP client quotes a header that it cannot send, and so logs would have the token.
     token: /^[\x21-\x7e]+$/.test(text)
       ? Effect.succeed(redacted)
       : Effect.fail(
-          new LookerError.Unauthorized({ message: "The token is empty, or has characters no header can hold" })
+          new LookerError.Unauthorized({ message: "The token is empty, or has characters that no header can hold" })
         ),
     invalidate: () => Effect.void
   })
 }
 
-/** What a login answers may be its token in a shape that nobody expected. */
+/** The body of a malformed response to a login may hold the token. */
 const withoutToken = (error: LookerError.UnexpectedResponse) =>
   new LookerError.UnexpectedResponse({
     message: error.message,
@@ -180,5 +179,5 @@ const withoutToken = (error: LookerError.UnexpectedResponse) =>
 
 const refused = (
   what: string,
-  { documentationUrl, endpoint, message, traceId }: answer.Refusal | LookerError.ValidationFailed
+  { documentationUrl, endpoint, message, traceId }: httpError.Refusal | LookerError.ValidationFailed
 ) => new LookerError.Unauthorized({ message: `${what}: ${message}`, endpoint, documentationUrl, traceId })

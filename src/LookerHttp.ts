@@ -10,9 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as answer from "./internal/answer.ts"
 import * as caller from "./internal/caller.ts"
 import * as gate from "./internal/gate.ts"
+import * as httpError from "./internal/httpError.ts"
 import { LookerAuth } from "./LookerAuth.ts"
 import { LookerConfig } from "./LookerConfig.ts"
 import type { HttpError } from "./LookerError.ts"
@@ -23,8 +23,8 @@ import { LookerPolicy } from "./LookerPolicy.ts"
  *
  * **Details**
  *
- * A 401 means one new login and the same request once more. What fails and is safe to repeat is retried as `LookerPolicy` says; an
- * error the endpoint's contract does not name becomes `UnexpectedResponse`.
+ * After a 401 it logs in again, and sends the request once more. A failed request that is safe to repeat is retried as `LookerPolicy` says.
+ * An error that the endpoint does not declare becomes `UnexpectedResponse`.
  *
  * **Example**
  *
@@ -39,7 +39,7 @@ export class LookerHttp extends Context.Service<
   LookerHttp,
   {
     readonly call: caller.Caller
-    /** The time one request may take; it also holds for what is read of a body later. */
+    /** The time limit of one request, and of each later read of its body. */
     readonly timeout: Duration.Duration
   }
 >()("effect-looker/LookerHttp") {}
@@ -57,7 +57,7 @@ export const make = Effect.gen(function* () {
 
   if (!settings.verifySsl) {
     yield* Effect.logWarning(
-      "verify_ssl is off, and it is the HttpClient you provide that would have to know: nothing here does"
+      "verify_ssl is off, which has no effect here: only the HttpClient that you provide can accept any certificate"
     )
   }
   const clock = yield* Clock.Clock
@@ -92,6 +92,6 @@ const limited = Effect.fnUntraced(function* (httpClient: caller.BoundClient, bas
   const { rateLimit } = yield* LookerPolicy
   if (rateLimit === undefined) return httpClient
   return HttpClient.catchTag(yield* rateLimit.applyTo(httpClient, baseUrl), "RateLimiterError", (error) =>
-    Effect.fail(answer.fromRateLimiter(error.message))
+    Effect.fail(httpError.fromRateLimiter(error.message))
   )
 })

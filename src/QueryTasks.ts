@@ -14,10 +14,10 @@ import * as Stream from "effect/Stream"
 import * as LookerApi from "./api/LookerApi.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { RunningQuery } from "./domain/RunningQuery.ts"
-import * as answer from "./internal/answer.ts"
 import type { Send } from "./internal/caller.ts"
 import { withinEach } from "./internal/deadline.ts"
 import * as exactJson from "./internal/exactJson.ts"
+import * as httpError from "./internal/httpError.ts"
 import { JsonScanner } from "./internal/jsonScanner.ts"
 import { scan } from "./internal/scan.ts"
 import * as traced from "./internal/traced.ts"
@@ -192,17 +192,17 @@ const isSmall = ({ headers }: HttpClientResponse.HttpClientResponse): boolean =>
   headers["content-encoding"] === undefined && Number(headers["content-length"] ?? Number.NaN) <= largeEntry
 
 const malformed = (response: HttpClientResponse.HttpClientResponse, cause: unknown, text: string) =>
-  answer.fromMalformed(response, `The response is no object of task ids: ${String(cause)}`, text)
+  httpError.fromMalformed(response, `The response is no object of task ids: ${String(cause)}`, text)
 
 /** The members of the body: together if it is small, else as they arrive. Then the timeout is for each piece, not for the whole body. */
 const multiResultsParts = (
   response: HttpClientResponse.HttpClientResponse,
   timeout: Duration.Duration
 ): Stream.Stream<MultiResultsPart, LookerError.ReadError> => {
-  const late = answer.fromTimeout(response.request, Duration.toSeconds(timeout))
+  const late = httpError.fromTimeout(response.request, Duration.toSeconds(timeout))
   if (isSmall(response)) {
     return response.text.pipe(
-      Effect.mapError(answer.fromClientError),
+      Effect.mapError(httpError.fromClientError),
       Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(late) }),
       Effect.flatMap((text) =>
         Effect.try({ try: () => entriesOf(text), catch: (cause) => malformed(response, cause, text) })
@@ -211,7 +211,7 @@ const multiResultsParts = (
     )
   }
   return response.stream.pipe(
-    Stream.mapError(answer.fromClientError),
+    Stream.mapError(httpError.fromClientError),
     (bytes) => withinEach(bytes, timeout, () => Effect.fail(late)),
     Stream.decodeText,
     (text) => partsOf(text, (cause, beginning) => malformed(response, cause, beginning))
@@ -255,7 +255,7 @@ const resultBody = (
   taskId: string,
   timeout: Duration.Duration
 ): Option.Option<ResultBody> => {
-  if (answer.isNotFinished(response)) return Option.none()
+  if (httpError.isNotFinished(response)) return Option.none()
   const brokenOff = (error: { readonly message: string }) =>
     new LookerError.TruncatedResult({ message: `The result broke off: ${error.message}`, taskId })
   const stalled = new LookerError.TruncatedResult({

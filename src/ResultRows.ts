@@ -13,8 +13,8 @@ import type { RowFormat } from "./domain/ResultFormat.ts"
 import type { SqlError } from "./domain/SqlError.ts"
 import * as SqlErrors from "./domain/SqlError.ts"
 import * as TaskState from "./domain/TaskState.ts"
-import * as answer from "./internal/answer.ts"
 import * as exactJson from "./internal/exactJson.ts"
+import * as httpError from "./internal/httpError.ts"
 import { JsonScanner, NoRows } from "./internal/jsonScanner.ts"
 import { scan } from "./internal/scan.ts"
 import * as LookerError from "./LookerError.ts"
@@ -94,8 +94,8 @@ export const fromData = Effect.fnUntraced(function* (
   if (!isResult(format, data)) {
     return yield* new LookerError.UnexpectedResponse({
       message: `The result of task ${taskId} is no ${format}`,
-      endpoint: answer.resultsEndpoint(taskId),
-      snippet: answer.snippetOf(typeof data === "string" ? data : (JSON.stringify(data) ?? "nothing"))
+      endpoint: httpError.resultsEndpoint(taskId),
+      snippet: httpError.snippetOf(typeof data === "string" ? data : (JSON.stringify(data) ?? "nothing"))
     })
   }
   switch (format) {
@@ -128,12 +128,12 @@ export const parse = (
             ? new LookerError.TruncatedResult({
                 message: `The result broke off, or has the text of an error at its end: ${String(cause)}`,
                 taskId,
-                snippet: answer.snippetOf(text.slice(-200))
+                snippet: httpError.snippetOf(text.slice(-200))
               })
             : new LookerError.UnexpectedResponse({
                 message: `The result of task ${taskId} is no JSON`,
-                endpoint: answer.resultsEndpoint(taskId),
-                snippet: answer.snippetOf(text)
+                endpoint: httpError.resultsEndpoint(taskId),
+                snippet: httpError.snippetOf(text)
               })
       })
 
@@ -195,8 +195,8 @@ const notRows = (cause: unknown, format: RowFormat, taskId: string, beginning: s
   cause instanceof NoRows || beginning === ""
     ? new LookerError.UnexpectedResponse({
         message: `The result of task ${taskId} is no ${format}: ${String(cause)}`,
-        endpoint: answer.resultsEndpoint(taskId),
-        snippet: answer.snippetOf(beginning)
+        endpoint: httpError.resultsEndpoint(taskId),
+        snippet: httpError.snippetOf(beginning)
       })
     : new LookerError.TruncatedResult({
         message: `The result broke off, or has the text of an error at its end: ${String(cause)}`,
@@ -219,8 +219,8 @@ export const decode = <A>(
       const misfit = rows.find((one) => Option.isNone(Schema.decodeUnknownOption(row)(one)))
       return new LookerError.UnexpectedResponse({
         message: `The rows of task ${taskId} do not fit the schema: ${error.message}`,
-        endpoint: answer.resultsEndpoint(taskId),
-        snippet: answer.snippetOf(JSON.stringify(misfit) ?? "")
+        endpoint: httpError.resultsEndpoint(taskId),
+        snippet: httpError.snippetOf(JSON.stringify(misfit) ?? "")
       })
     })
   )
@@ -268,7 +268,7 @@ const csvRows = <E>(
       Csv.isCsvError(error)
         ? new LookerError.UnexpectedResponse({
             message: `The result of task ${taskId} is no csv: ${error.message} (line ${error.line})`,
-            endpoint: answer.resultsEndpoint(taskId)
+            endpoint: httpError.resultsEndpoint(taskId)
           })
         : error
     ),
@@ -291,5 +291,5 @@ const notARecord = (cells: ReadonlyArray<string>, columns: number, taskId: strin
   new LookerError.TruncatedResult({
     message: `The result broke off, or has the text of an error at its end: a record has ${cells.length} cells, and there are ${columns} columns`,
     taskId,
-    snippet: answer.snippetOf(cells.join(","))
+    snippet: httpError.snippetOf(cells.join(","))
   })

@@ -16,7 +16,7 @@ import * as Parameter from "./Parameter.ts"
 import * as WireError from "./WireError.ts"
 
 /**
- * `POST /queries`: answers 200, and with the same id for an identical query, so it may be repeated.
+ * `POST /queries`: 200, with the same id for an identical query, so it may be repeated.
  *
  * @category endpoints
  * @since 0.1.0

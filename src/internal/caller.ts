@@ -1,7 +1,7 @@
 /**
  * Calls endpoints of the contract: base URL, timeout, retry, and errors narrowed to those the endpoint has.
  *
- * The login uses one without a token, everything else one with.
+ * The login has a caller without tokens, all other calls one with tokens.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -21,10 +21,10 @@ import type * as LookerApi from "../api/LookerApi.ts"
 import type { Settings } from "../LookerConfig.ts"
 import * as LookerError from "../LookerError.ts"
 import type { Policy } from "../LookerPolicy.ts"
-import * as answer from "./answer.ts"
 import * as codec from "./codec.ts"
 import * as deadline from "./deadline.ts"
 import type { Gate } from "./gate.ts"
+import * as httpError from "./httpError.ts"
 import * as traced from "./traced.ts"
 
 /** An HTTP client that fails with the library's errors. */
@@ -67,13 +67,13 @@ export type Caller = <Endpoint extends LookerApi.Endpoint, A>(
 
 const headers = { accept: "application/json, */*;q=0.1", "x-looker-appid": "effect-looker" }
 
-/** An HTTP client that fails with the library's errors, also where a status is none of a success. */
+/** An HTTP client that fails with the library's errors, also for another status than 2xx. */
 export const bindHttpClient = (httpClient: HttpClient.HttpClient): BoundClient =>
   HttpClient.transformResponse(httpClient, (response) =>
     Effect.matchEffect(response, {
-      onFailure: (error) => Effect.fail(answer.fromClientError(error)),
+      onFailure: (error) => Effect.fail(httpError.fromClientError(error)),
       onSuccess: (response): Effect.Effect<HttpClientResponse.HttpClientResponse, LookerError.HttpError> =>
-        response.status >= 200 && response.status < 300 ? Effect.succeed(response) : answer.fromResponse(response)
+        response.status >= 200 && response.status < 300 ? Effect.succeed(response) : httpError.fromResponse(response)
     })
   )
 
@@ -100,18 +100,18 @@ interface Exchange {
 
 const understand = (error: RawError, { response }: Exchange): Effect.Effect<never, LookerError.HttpError> => {
   if (HttpClientError.isHttpClientError(error)) {
-    const understood = answer.fromClientError(error)
+    const understood = httpError.fromClientError(error)
     return understood._tag === "UnexpectedResponse" && response !== undefined
-      ? answer.fromUndecodable(response, understood.message)
+      ? httpError.fromUndecodable(response, understood.message)
       : Effect.fail(understood)
   }
   if (!Schema.isSchemaError(error)) return Effect.fail(error)
   return response === undefined
     ? Effect.fail(new LookerError.BadRequest({ message: `Not sent: ${error.message}` }))
-    : answer.fromUndecodable(response, error.message)
+    : httpError.fromUndecodable(response, error.message)
 }
 
-/** Where a call takes its token from, and where it says that one was refused. */
+/** The source of tokens, which also learns which token Looker has refused. */
 interface Tokens {
   readonly token: Effect.Effect<Redacted.Redacted, LookerError.HttpError>
   invalidate(token: Redacted.Redacted): Effect.Effect<void>
@@ -121,7 +121,7 @@ interface Tokens {
 const withoutUnseenSpan = <A, E>(effect: Effect.Effect<A, E>, fiber: Fiber.Fiber<unknown, unknown>) =>
   traced.isTraced(fiber) ? effect : Effect.provideService(effect, HttpClient.TracerDisabledWhen, () => true)
 
-/** `Effect.retry`, whose machinery is only started once something has failed. */
+/** `Effect.retry`, set up after the first failure: most requests have none. */
 const retrying = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options: { readonly schedule: Schedule.Schedule<unknown, E>; readonly while: (error: E) => boolean }
@@ -142,7 +142,7 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly policy: Policy
   /** Absent for the login itself. */
   readonly tokens?: Tokens
-  /** Absent for the login, which everything else waits for. */
+  /** Absent for the login, which all other calls wait for. */
   readonly gate?: Gate<LookerError.HttpError>
 }): Effect.fn.Return<Caller, never, Scope.Scope> {
   const { gate, httpClient, policy, settings, tokens } = options
@@ -170,7 +170,7 @@ export const make = Effect.fnUntraced(function* (options: {
       if (input.responseMode === "response-only") return response
       const decode = operation.successes.get(response.status)
       if (decode === undefined) {
-        return yield* answer.fromUndecodable(response, "Looker's contract has no such status here")
+        return yield* httpError.fromUndecodable(response, "Looker's contract has no such status here")
       }
       const value = yield* decode(response)
       return input.responseMode === "decoded-and-response" ? [value, response] : value
@@ -190,21 +190,21 @@ export const make = Effect.fnUntraced(function* (options: {
         const answered = Effect.catch(sent, (error) => understand(error, exchange))
         return within(
           withoutUnseenSpan(answered, fiber),
-          () => Effect.fail(answer.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout))),
+          () => Effect.fail(httpError.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout))),
           grace
         )
       })
-      // The time at the gate is not the request's.
+      // The wait at the gate is not part of the timeout.
       const gated = gate === undefined || priority === "none" ? attempt : gate(priority, attempt)
       return retrying(gated, { schedule: retry, while: (error) => mayRepeat(operation, error) })
     }
 
-    // The token is fetched outside of the timeout and the retry: a login has both of its own.
+    // A login has a timeout and retries of its own, so the token is fetched outside of those of the call.
     const authorized =
       token !== undefined || tokens === undefined
         ? send(token)
         : Effect.flatMap(tokens.token, (first) =>
-            Effect.catchIf(send(first), answer.isUnauthorized, (error) =>
+            Effect.catchIf(send(first), httpError.isUnauthorized, (error) =>
               tokens.invalidate(first).pipe(
                 Effect.andThen(tokens.token),
                 Effect.flatMap((second) => (second === first ? Effect.fail(error) : send(second)))
@@ -213,10 +213,10 @@ export const make = Effect.fnUntraced(function* (options: {
           )
 
     return Effect.mapError(authorized, (error) =>
-      answer.isDeclared(error, errorStatuses) ? error : answer.undeclared(error)
+      httpError.isDeclared(error, errorStatuses) ? error : httpError.undeclared(error)
     )
   }
 
-  // What an endpoint takes and gives is in its type, and here in its schemas.
+  // The types of an endpoint are those of its schemas, by which `codec` encodes and decodes.
   return call as Caller
 })

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { snippetLength } from "./answer.ts"
+import { snippetLength } from "./httpError.ts"
 import type { JsonScanner } from "./jsonScanner.ts"
 
 export const scan = <Found, E, E2, E3>(

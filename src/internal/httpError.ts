@@ -16,7 +16,7 @@ import * as LookerError from "../LookerError.ts"
 
 export const snippetLength = 500
 
-/** The status an error of the contract has; the other errors may come from any endpoint. */
+/** The statuses of the errors that an endpoint declares. The other errors may come from every endpoint. */
 const statusOf: { readonly [tag: string]: number } = {
   BadRequest: 400,
   Forbidden: 403,
@@ -26,7 +26,7 @@ const statusOf: { readonly [tag: string]: number } = {
   TooManyRequests: 429
 }
 
-/** `GET /query_tasks/3f2a`: the request as a person would name it, without host and query. */
+/** `GET /query_tasks/3f2a`: a request as errors name it, without host and query. */
 export const endpointOf = (request: HttpClientRequest.HttpClientRequest): string =>
   `${request.method} ${request.url.replace(/^https?:\/\/[^/]+/i, "").replace(/^.*\/api\/4\.0(?=\/)/, "")}`
 
@@ -63,8 +63,8 @@ const retryAfterOf = (response: HttpClientResponse.HttpClientResponse) =>
   )
 
 /**
- * A response that is no success, as an error. Bodies may be JSON, HTML or nothing, whatever their content type says: Looker's
- * 404 pages come as `text/html` and as an echo of the request's `Accept` header, load balancers answer 502 with a page.
+ * A response with another status than 2xx, as an error. Its body may be JSON, HTML or empty, whatever its content type: Looker's 404 pages
+ * come as `text/html` and as an echo of the request's `Accept` header, load balancers send 502 with a page.
  */
 export const fromResponse = Effect.fnUntraced(function* (
   response: HttpClientResponse.HttpClientResponse
@@ -112,7 +112,7 @@ export const fromResponse = Effect.fnUntraced(function* (
 export const isNotFinished = (response: HttpClientResponse.HttpClientResponse): boolean =>
   response.status === 202 || response.status === 204
 
-/** Codes of Node, Bun and undici for connections that never came about. */
+/** Codes of Node, Bun and undici for connections that were never made. */
 const neverReached: ReadonlySet<string> = new Set([
   "ECONNREFUSED",
   "ConnectionRefused",
@@ -123,7 +123,7 @@ const neverReached: ReadonlySet<string> = new Set([
   "UND_ERR_CONNECT_TIMEOUT"
 ])
 
-/** What OpenSSL says of a server that answers in plain HTTP. Time does not heal it. */
+/** OpenSSL's code for a server that speaks plain HTTP. A retry does not help. */
 const noTls = "ERR_SSL_WRONG_VERSION_NUMBER"
 
 const codeOf = (cause: unknown): string | undefined => {
@@ -139,9 +139,9 @@ const messageOf = (cause: unknown): string | undefined => {
 }
 
 /**
- * A request that never got its whole answer, as an error.
+ * An error of the HTTP client, as an error of this library.
  *
- * The HTTP client's own error is not kept as a cause: it holds the request with its headers.
+ * It is not kept as a cause: it holds the request with its headers.
  */
 export const fromClientError = (
   error: HttpClientError.HttpClientError
@@ -154,7 +154,7 @@ export const fromClientError = (
       return new LookerError.BadRequest({ message: reason.message, endpoint })
     case "TransportError":
     case "DecodeError": {
-      // Bodies are decoded by the contract's schemas, so this one could not be read: the connection broke in the middle of it.
+      // Bodies are decoded by the schemas of the contract, so this one could not be read: the connection broke in the middle of it.
       if (reason._tag === "DecodeError" && reason.cause === undefined) break
       const code = codeOf(reason.cause)
       if (code === noTls) {
@@ -172,11 +172,11 @@ export const fromClientError = (
   return new LookerError.UnexpectedResponse({ message: reason.message, endpoint, status: response?.status })
 }
 
-/** The rate limiter could not be asked, so nothing was sent. */
+/** The store of the rate limiter failed, so nothing was sent. */
 export const fromRateLimiter = (message: string): LookerError.LookerUnavailable =>
   new LookerError.LookerUnavailable({ message: `The rate limiter failed: ${message}`, reached: "no" })
 
-/** No answer in time. */
+/** No response within the timeout. */
 export const fromTimeout = (
   request: HttpClientRequest.HttpClientRequest | undefined,
   seconds: number
@@ -187,7 +187,7 @@ export const fromTimeout = (
     reached: "maybe"
   })
 
-/** An answer that does not fit the contract, of which `text` is known. */
+/** A response that does not fit the contract, and the text of its body. */
 export const fromMalformed = (
   response: HttpClientResponse.HttpClientResponse,
   problem: string,
@@ -201,7 +201,7 @@ export const fromMalformed = (
     traceId: response.headers["x-b3-traceid"]
   })
 
-/** An answer that does not fit the contract, and can be read again. */
+/** A response that does not fit the contract, and whose body can be read again. */
 export const fromUndecodable = (
   response: HttpClientResponse.HttpClientResponse,
   problem: string
@@ -214,7 +214,7 @@ export const fromUndecodable = (
 export const isUnauthorized = (error: LookerError.HttpError): error is LookerError.Unauthorized =>
   error._tag === "Unauthorized"
 
-/** What a login is refused with: Looker says 404, and what stands before it may say 403. */
+/** The errors of a refused login: Looker sends 404, a proxy in front of it may send 403. */
 export type Refusal =
   | LookerError.BadRequest
   | LookerError.NotFound
@@ -227,13 +227,13 @@ export const isRefusal = (error: LookerError.HttpError): error is Refusal =>
   error._tag === "Unauthorized" ||
   (error._tag === "UnexpectedResponse" && error.status === statusOf.Forbidden)
 
-/** Whether an endpoint whose contract has these statuses may fail with this error. */
+/** Whether an endpoint that declares these statuses may fail with this error. */
 export const isDeclared = (error: LookerError.HttpError, statuses: ReadonlySet<number>): boolean => {
   const status = statusOf[error._tag]
   return status === undefined || statuses.has(status)
 }
 
-/** An error the endpoint's contract does not have, as one that any endpoint may have. */
+/** An error that the endpoint does not declare, as one that every endpoint may have. */
 export const undeclared = (error: LookerError.HttpError): LookerError.UnexpectedResponse =>
   new LookerError.UnexpectedResponse({
     message: `Looker's contract has no such answer here: ${error.message}`,

@@ -736,7 +736,7 @@ describe("an error of the connection", () => {
     { name: "a text", cause: "broken", says: "the connection broke", reached: "maybe" },
     { name: "nothing", cause: undefined, says: "the connection broke", reached: "maybe" },
     { name: "a numeric code", cause: Object.assign(new Error("odd"), { code: 7 }), says: "odd", reached: "maybe" }
-  ] as const)("is told from $name", ({ cause, reached, says }) =>
+  ] as const)("is read from $name", ({ cause, reached, says }) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(query)
       assert.strictEqual(error._tag, "LookerUnavailable")

@@ -466,7 +466,7 @@ describe("LookerAuth", () => {
       { name: "a broken connection", answer: { reset: "before" } },
       { name: "silence", answer: Effect.never }
     ] as ReadonlyArray<{ name: string; answer: StubLooker.Answer | Effect.Effect<never> }>)(
-      "may meet $name, which is over within 5 s and unauthorized's error",
+      "may meet $name, which is over within 5 s and no error of the caller",
       ({ answer }) => {
         const stub = StubLooker.inProcess(
           StubLooker.withLogin(({ path }) => {

@@ -1,8 +1,9 @@
 /** The options of the embedded Looker: every default, and every check at its bounds. */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Layer } from "effect"
+import { Context, DateTime, Duration, Effect, Layer, Redacted } from "effect"
 import { EmbeddedLooker } from "effect-looker/embedded"
 import { type ServerOptions, type Settings, settingsOf } from "../../../src/embedded/EmbeddedLooker/Options.ts"
+import { folder } from "../support.ts"
 
 const defaults: Settings = {
   concurrency: 2,
@@ -131,5 +132,32 @@ describe("the options of an embedded Looker", () => {
       ]
       for (const { message } of errors) assert.include(message, "concurrency is 0")
     })
+  )
+})
+
+describe("an embedded Looker on a socket", () => {
+  const serverOf = (options: ServerOptions) =>
+    Effect.gen(function* () {
+      const data = yield* folder({ "t.csv": "a\n1\n" })
+      const server = yield* Layer.build(EmbeddedLooker.layerServer({ data, ...options }))
+      const { baseUrl, clientId, clientSecret } = Context.get(server, EmbeddedLooker.EmbeddedServer)
+      return { baseUrl, credentials: [clientId, Redacted.value(clientSecret)] }
+    })
+
+  it.live("listens on any free port of this machine, and names the credentials for a client", () =>
+    Effect.gen(function* () {
+      const { baseUrl, credentials } = yield* serverOf({})
+      assert.match(baseUrl, /^http:\/\/127\.0\.0\.1:[1-9]\d+$/)
+      assert.deepStrictEqual(credentials, ["embedded", "embedded"])
+      const one = { id: "1", clientId: "a", clientSecret: "b" }
+      for (const [options, expected] of [
+        [{ clientId: "x" }, ["x", "embedded"]],
+        [{ clientSecret: "y" }, ["embedded", "y"]],
+        [{ clientId: "x", clientSecret: Redacted.make("y") }, ["x", "y"]],
+        [{ users: [one, { id: "2", clientId: "c", clientSecret: "d" }] }, ["a", "b"]]
+      ] as const) {
+        assert.deepStrictEqual((yield* serverOf(options)).credentials, [...expected])
+      }
+    }).pipe(Effect.scoped)
   )
 })

@@ -222,6 +222,12 @@ describe("the users of the options", () => {
     { given: { users: [] }, message: "users is empty" },
     { given: { users: [one], clientId: "b" }, message: "put the credentials into users" },
     { given: { users: [{ ...one, clientSecret: "" }] }, message: "users[0].clientSecret has to be a text" },
+    { given: { users: [{ ...one, id: "" }] }, message: "users[0].id has to be a text" },
+    { given: { users: [{ ...one, clientId: "" }] }, message: "users[0].clientId has to be a text" },
+    {
+      given: { users: [one, { id: "2", clientId: "b", clientSecret: Redacted.make("") }] },
+      message: "users[1].clientSecret has to be a text"
+    },
     { given: { users: [one, { ...one, clientId: "b" }] }, message: 'two users have the id "1"' },
     { given: { users: [one, { ...one, id: "2" }] }, message: 'two users have the clientId "a"' },
     { given: { users: [{ ...one, models: ["sales"] }] }, message: 'models has "sales", and there is only embedded' },

@@ -282,7 +282,7 @@ export const make = Effect.gen(function* () {
       message: `Looker says that task ${taskId} is complete, and then that it is not finished`,
       endpoint: resultsEndpoint(taskId)
     })
-  })
+  }, traced.withSpan("QueryTaskRun.body"))
 
   const rows = Effect.fnUntraced(function* <Row = ResultRows.Row>(
     finished: QueryTaskPoller.Finished,
@@ -300,7 +300,7 @@ export const make = Effect.gen(function* () {
       warnings: finished.warnings.length > 0 ? finished.warnings : warnings,
       data
     }
-  })
+  }, traced.withSpan("QueryTaskRun.rows"))
 
   const explain = (failure: LookerError.QueryFailed, options: Pick<RowsOptions<unknown>, "format"> = {}) =>
     rows({ taskId: failure.taskId, data: undefined, warnings: [] }, options).pipe(
@@ -353,7 +353,7 @@ const makeWait = Effect.gen(function* () {
     options: WaitOptions = {}
   ): Effect.Effect<QueryTaskPoller.Finished, QueryTaskPoller.WaitError> => {
     const { onStatus, ...waitOptions } = options
-    const waiting = poller.wait(taskId, waitOptions)
+    const waiting = poller.wait(taskId, waitOptions).pipe(traced.withSpan("QueryTaskRun.wait"))
     if (onStatus === undefined) return waiting
     return Effect.scoped(
       Effect.gen(function* () {

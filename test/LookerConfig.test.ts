@@ -111,6 +111,17 @@ describe("normalizeBaseUrl", () => {
     })
   )
 
+  it.effect.each([
+    ["", ["base_url"]],
+    ["acme", []],
+    ["https://acme:port", []]
+  ] as const)("names base_url as missing where it is empty, and not where it is wrong: %j", ([text, missing]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(LookerConfig.normalizeBaseUrl(text))
+      assert.deepStrictEqual(error.missing, missing)
+    })
+  )
+
   it.effect.each(urls)("leaves a URL alone that it has made: from %j", ([text]) =>
     Effect.gen(function* () {
       const once = yield* LookerConfig.normalizeBaseUrl(text)

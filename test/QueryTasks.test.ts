@@ -601,6 +601,13 @@ describe("queryTaskResults", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.live("has an empty content type where Looker sends none", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* overSocket(httpClients[0].http, { status: 200 })
+      assert.strictEqual((yield* Effect.provide(body, layer)).contentType, "")
+    })
+  )
+
   it.effect("fails with BadRequest for a query that failed, and does not ask again", () => {
     const { asked, layer } = answering({
       status: 400,

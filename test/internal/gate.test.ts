@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import * as gate from "../../src/internal/gate.ts"
 import { pass, timed } from "../support/time.ts"
 
@@ -58,6 +59,123 @@ describe("gate", () => {
       yield* pass("100 millis")
       const { millis } = yield* timed(through("urgent", Effect.void), { step: "10 millis" })
       assert.isAtMost(millis, 300)
+    })
+  )
+
+  it.effect.each([
+    [0, 250],
+    [249, 250],
+    [250, 250],
+    [251, 251],
+    [3000, 3000]
+  ] as const)(
+    "sends nothing for the Retry-After of %d ms after a refusal, but for 250 ms or more: %d",
+    ([asked, pause]) =>
+      Effect.gen(function* () {
+        const through = yield* open()
+        yield* Effect.ignore(through("submission", Effect.fail(new Refused(Duration.millis(asked)))))
+        const kinds = ["urgent", "poll", "submission"] as const
+        const after = yield* Effect.forEach(kinds, (kind) => Effect.forkChild(through(kind, Clock.currentTimeMillis)))
+        yield* timed(Fiber.joinAll(after), { step: "1 millis" })
+        const [urgent = 0, poll = 0, submission = 0] = yield* Effect.forEach(after, Fiber.join)
+        // Urgent requests go first. The slowest pace is five requests a second, and has grown a little at the third.
+        assert.strictEqual(urgent, pause)
+        assert.strictEqual(poll, pause + 200)
+        assert.isTrue(submission > pause + 395 && submission < pause + 400, String(submission))
+      })
+  )
+
+  it.effect(
+    "sends six submissions at first, one more after about as many were accepted, and no more than the limit",
+    () =>
+      Effect.gen(function* () {
+        const through = yield* open(8)
+        let underWay = 0
+        const most: Array<number> = []
+        const send = through(
+          "submission",
+          Effect.gen(function* () {
+            most.push(++underWay)
+            yield* Effect.sleep("10 millis")
+            underWay--
+          })
+        )
+        yield* timed(
+          Effect.all(
+            Array.from({ length: 300 }, () => send),
+            { concurrency: "unbounded" }
+          ),
+          {
+            step: "1 millis"
+          }
+        )
+        assert.strictEqual(Math.max(...most.slice(0, 6)), 6)
+        // 6 + 0.5/6 for each: 7 are reached with the thirteenth that is accepted.
+        assert.strictEqual(Math.max(...most.slice(0, 18)), 6)
+        assert.strictEqual(Math.max(...most.slice(0, 24)), 7)
+        assert.strictEqual(Math.max(...most), 8)
+      })
+  )
+
+  it.effect("sends half as many submissions at a time after a refusal, and counts those refused with it once", () =>
+    Effect.gen(function* () {
+      const through = yield* open(48)
+      const refused = through("submission", Effect.delay(Effect.fail(new Refused(Duration.seconds(1))), "10 millis"))
+      yield* timed(
+        Effect.all(
+          Array.from({ length: 6 }, () => Effect.ignore(refused)),
+          { concurrency: "unbounded" }
+        ),
+        {
+          step: "1 millis"
+        }
+      )
+      let underWay = 0
+      let most = 0
+      const send = through(
+        "submission",
+        Effect.gen(function* () {
+          most = Math.max(most, ++underWay)
+          yield* Effect.sleep("10 seconds")
+          underWay--
+        })
+      )
+      yield* Effect.forkChild(
+        Effect.all(
+          Array.from({ length: 20 }, () => send),
+          { concurrency: "unbounded" }
+        )
+      )
+      yield* pass("9 seconds", "100 millis")
+      assert.strictEqual(most, 3)
+    })
+  )
+
+  it.effect("keeps after a refusal the pace at which requests were accepted, and grows by 5 % a second", () =>
+    Effect.gen(function* () {
+      const through = yield* open(1000)
+      const sent: Array<number> = []
+      for (let count = 0; count < 80; count++) {
+        yield* through("urgent", Effect.void)
+        yield* TestClock.adjust("25 millis")
+      }
+      yield* Effect.ignore(through("urgent", Effect.fail(new Refused(Duration.seconds(2)))))
+      const refusedAt = yield* Clock.currentTimeMillis
+      const many = Array.from({ length: 200 }, () =>
+        through(
+          "urgent",
+          Effect.andThen(Clock.currentTimeMillis, (now) => Effect.sync(() => void sent.push(now - refusedAt - 2000)))
+        )
+      )
+      yield* timed(Effect.all(many, { concurrency: "unbounded" }), { step: "1 millis" })
+      const inSecond = (second: number) => sent.filter((at) => at >= second * 1000 && at < (second + 1) * 1000).length
+      // 80 requests in 2 + 2 seconds.
+      assert.strictEqual(sent[0], 0)
+      assert.isTrue(Math.abs((sent[1] ?? 0) - 50) <= 1, String(sent[1]))
+      for (const second of [0, 1, 2, 3, 4, 5]) {
+        const expected = 20 * 1.05 ** (second + 0.5)
+        assert.isTrue(Math.abs(inSecond(second) - expected) <= 1.5, `${inSecond(second)} in second ${second}`)
+      }
     })
   )
 

@@ -200,6 +200,23 @@ describe("the clauses of a query", () => {
     })
   )
 
+  it.effect("fill a pivot that is the only one, beside any number of dimensions", () =>
+    Effect.gen(function* () {
+      const { plan } = yield* engine
+      const fill_fields = named("day")
+      const fields = named("status", "country", "day", "created_date", "count")
+      const { fills } = yield* plan({ fields, pivots: named("day"), fill_fields })
+      assert.deepStrictEqual(
+        fills.map(({ dimension, timeframe }) => [dimension.name, timeframe]),
+        [["orders.day", "date"]]
+      )
+      assert.strictEqual(
+        yield* refusal({ fields, pivots: named("day", "status"), fill_fields }),
+        "Validation Failed: fill_fields: orders.day cannot be filled: it has to be the only dimension, or the only pivot."
+      )
+    })
+  )
+
   it.effect("give ten errors, and the number of the others", () =>
     Effect.gen(function* () {
       const fields = Array.from({ length: 33 }, (_, index) => `orders.no_${index}`)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { JsonScanner } from "../../src/internal/jsonScanner.ts"
+import { JsonScanner, NoRows } from "../../src/internal/jsonScanner.ts"
 
 const Json = Schema.Json
 
@@ -129,6 +129,32 @@ describe("JsonScanner", () => {
     for (const sizes of [[1], [100]]) {
       it(`refuses ${JSON.stringify(text)} for rows at "${rowsAt}", in pieces of ${sizes}`, () => {
         assert.throws(() => rowsOf(inPieces(text, sizes), ...rowsAt), SyntaxError)
+      })
+    }
+  }
+
+  for (const [text, rowsAt, message] of [
+    ['{"rows":[]}', [], 'it begins with "{"'],
+    ["x]", [], 'it begins with "x"'],
+    ["]", [], 'it begins with "]"'],
+    ['[{"a":1}]', ["rows"], 'it begins with "["'],
+    ["[]x", ["rows"], 'it begins with "["'],
+    ["{}", ["rows"], "it has none"],
+    ['{"rows":{}}', ["rows"], "it has none"]
+  ] as const) {
+    it(`throws NoRows for ${JSON.stringify(text)}, for rows at "${rowsAt}"`, () => {
+      assert.throws(() => rowsOf([text], ...rowsAt), NoRows, message)
+    })
+  }
+
+  for (const [text, message] of [
+    ['[{"a":1}', "the text breaks off after 8 characters"],
+    ['[{"a":1},]', 'unexpected "]" at character 9'],
+    ['[{"a":1}] x', 'unexpected "x" at character 10']
+  ] as const) {
+    for (const sizes of [[3], [100]]) {
+      it(`says where ${JSON.stringify(text)} is wrong, in pieces of ${sizes}`, () => {
+        assert.throws(() => rowsOf(inPieces(text, sizes)), SyntaxError, message)
       })
     }
   }

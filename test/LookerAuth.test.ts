@@ -449,6 +449,28 @@ describe("LookerAuth", () => {
       })
     })
 
+    it.effect("is left out when the token has ended and the next login is refused", () => {
+      let logins = 0
+      const login = { access_token: "token-1", token_type: "Bearer", expires_in: 60 }
+      const stub = StubLooker.inProcess(({ path }) => {
+        if (path === "/api/4.0/login") return logins++ === 0 ? { json: login } : { status: 404 }
+        return path === "/api/4.0/logout" ? { status: 204 } : { json: { id: 1, model: "m", view: "v" } }
+      })
+      return Effect.gen(function* () {
+        const twice = Effect.gen(function* () {
+          yield* query
+          yield* Effect.sleep("2 minutes")
+          assert.strictEqual((yield* Effect.flip(query))._tag, "Unauthorized")
+        })
+        yield* runOut(twice.pipe(Effect.provide(looker(stub.layer))))
+        assert.deepStrictEqual(calls(stub.received), [
+          ["POST /login"],
+          ["GET /queries/1", "Bearer token-1"],
+          ["POST /login"]
+        ])
+      })
+    })
+
     it.effect("is left out when the login was refused", () => {
       const stub = StubLooker.inProcess(() => ({ status: 404 }))
       return Effect.gen(function* () {
@@ -529,6 +551,13 @@ describe("LookerAuth", () => {
         assert.deepStrictEqual(calls(stub.received), [["GET /queries/1", "Bearer mine"]])
       })
     })
+
+    it.effect("prints the token by its name", () =>
+      Effect.gen(function* () {
+        const { token } = yield* LookerAuth.LookerAuth
+        assert.strictEqual(String(yield* token), "<redacted:access_token>")
+      }).pipe(Effect.provide(LookerAuth.layerToken("mine")))
+    )
 
     it.effect("fails with Unauthorized when Looker refuses the token, after one request", () => {
       const stub = tokens()
@@ -671,6 +700,7 @@ describe("LookerAuth", () => {
         assertClean(observe.printed(context))
         const { token } = yield* LookerAuth.LookerAuth
         assertClean(observe.printed(yield* token))
+        assert.strictEqual(String(yield* token), "<redacted:access_token>")
       }).pipe(
         Effect.provide(
           LookerAuth.layer.pipe(

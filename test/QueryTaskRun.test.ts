@@ -277,6 +277,23 @@ describe("QueryTaskRun.rows and body", () => {
       assert.strictEqual(sent("GET /query_tasks/t1/results").length, 0)
     }).pipe(Effect.provide(layer))
   })
+
+  it.effect("keep the warnings that the wait brought along, or else have those of the body", () => {
+    const warning = { message: "Note: development mode", fatal: false, raw: undefined }
+    const detail = { data: [], errors: [warning] }
+    const { layer } = steps((request) => (request === "GET /query_tasks/t1/results" ? { json: detail } : undefined))
+    return Effect.gen(function* () {
+      const run = yield* QueryTaskRun.QueryTaskRun
+      const waited = [{ ...warning, message: "Note: from the wait" }]
+      const kept = yield* run.rows({ taskId: "t1", data: undefined, warnings: waited }, { format: "json_detail" })
+      assert.deepStrictEqual(kept.warnings, waited)
+      const read = yield* run.rows({ taskId: "t1", data: undefined, warnings: [] }, { format: "json_detail" })
+      assert.deepStrictEqual(
+        read.warnings.map(({ message }) => message),
+        [warning.message]
+      )
+    }).pipe(Effect.provide(layer))
+  })
 })
 
 describe("QueryTaskRun.wait", () => {

@@ -311,6 +311,19 @@ for (const [where, looker] of [
       })
     )
 
+    it.effect("names the field of a body that has a wrong form", () =>
+      Effect.gen(function* () {
+        const token = yield* login
+        const { json } = yield* call("POST", "/queries", { token, json: { ...query, fields: [1] } })
+        const documentation_url = "https://cloud.google.com/looker/docs/"
+        assert.deepStrictEqual(json, {
+          message: "Validation Failed: fields.0 has to be a text",
+          errors: [{ field: "fields.0", code: "invalid", message: "fields.0 has to be a text", documentation_url }],
+          documentation_url
+        })
+      })
+    )
+
     it.effect("explains a path that no endpoint has", () =>
       Effect.gen(function* () {
         for (const [path, expected] of [

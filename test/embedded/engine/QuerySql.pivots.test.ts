@@ -115,6 +115,14 @@ describe("a pivoted query", () => {
     })
   )
 
+  it.effect("has a row total only where it has a pivot", () =>
+    Effect.gen(function* () {
+      const { run } = yield* engine
+      const flat = yield* run({ fields: named("status", "count"), row_total: "right" })
+      assert.deepStrictEqual([flat.keys, flat.names], [[], named("status", "count")])
+    })
+  )
+
   it.effect("is empty where there is no data, and has a total all the same", () =>
     Effect.gen(function* () {
       const { run } = yield* engine

@@ -28,13 +28,13 @@ export const Repeatable = Context.Reference<boolean | undefined>("effect-looker/
 })
 
 /**
- * The order in which waiting requests are sent: `urgent`, `poll`, `submission`. A `submission` creates something, a `poll` asks again what was
- * asked before. `none` does not wait: it ends something, and so makes room.
+ * The order in which waiting requests are sent: `urgent`, `poll`, `start`, `submission`. A `submission` creates something, a `start` starts a task
+ * for a query that exists, a `poll` asks again what was asked before. `none` does not wait: it ends something, and so makes room.
  *
  * @category models
  * @since 0.2.0
  */
-export type Priority = "urgent" | "poll" | "submission" | "none"
+export type Priority = "urgent" | "poll" | "start" | "submission" | "none"
 
 /**
  * The priority of an endpoint. Default: `none` for a DELETE, `submission` for a POST, `urgent` for the others.

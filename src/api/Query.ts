@@ -73,7 +73,7 @@ export const createQueryTask = HttpApiEndpoint.post("create_query_task", "/query
   error: [...WireError.common, WireError.Conflict, WireError.ValidationFailed]
 })
   .middleware(Authorization)
-  .annotateMerge(Endpoint.annotations("create_query_task", { repeatable: false, quota: "db_query" }))
+  .annotateMerge(Endpoint.annotations("create_query_task", { repeatable: false, priority: "start", quota: "db_query" }))
 
 /**
  * `GET /query_tasks/{query_task_id}`

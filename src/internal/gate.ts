@@ -3,8 +3,7 @@
  * faster than Looker accepts them.
  *
  * Looker documents no limit and no header about one. So the limit is found as TCP finds the capacity of a network: more and more at a time
- * as long as they are accepted; after a refusal a pause for all requests, then the pace at which they were accepted before, then slowly
- * more.
+ * as long as they are accepted; after a refusal a pause for all requests, and then the {@link Pace} that the refusals show.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -13,59 +12,62 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { elapsedMillis } from "./elapsed.ts"
+import { Pace } from "./pace.ts"
 
 /**
- * What a request is for: a `submission` creates something, a `poll` asks for a status again, and all others (for the rows of a finished
- * task, say) are `urgent`. They go in the order urgent, poll, submission.
+ * What a request is for: a `start` starts a task for a query that exists, a `submission` creates something else, a `poll` asks for a status
+ * again, and all others (for the rows of a finished task, say) are `urgent`.
+ *
+ * They go in the order urgent, poll, start, submission: what has begun is finished first. As long as no limit is known, starts and
+ * submissions go in the order they came: of many queries at once all are created first, so that few tasks run during the pauses in which a
+ * limit is found.
  */
-export type Kind = "urgent" | "poll" | "submission"
+export type Kind = "urgent" | "poll" | "start" | "submission"
 
 /** Runs `send` when its turn has come. */
 export type Gate<E> = <A>(kind: Kind, send: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
 export interface Options<E> {
-  /** The most submissions at a time. */
+  /** The most starts and submissions at a time. */
   readonly concurrency: number
   /** For a refusal, how long the server wants no requests; zero if it does not say how long. Undefined for other errors. */
   readonly refusal: (error: E) => Duration.Duration | undefined
 }
 
-/** Submissions at a time at first. Whatever the limit is, it refuses no more than these at once. */
+/** Starts and submissions at a time at first. Whatever the limit is, it refuses no more than these at once. */
 const firstSubmissions = 6
 
-/** How fast submissions at a time grow: after n accepted requests there are about the square root of n. */
+/** How fast they grow: after n accepted requests there are about the square root of n. */
 const ramp = 0.5
 
-/** The shortest pause after a refusal, in milliseconds. */
-const shortestPause = 250
-
-/** The slowest pace after a refusal, and the pace above which there is none, in requests per second. */
-const slowestPace = 5
-const unlimitedPace = 1000
-
-/** The factor by which the pace grows in a second without a refusal. */
-const growth = 1.05
-
 /**
- * While there is a pace, each poll delays the requests behind it. All waiting polls get one turn in this many milliseconds, but together no
- * more than this part of the pace.
+ * Under a limit each of the waiting polls has its turn once in this time, in milliseconds: while no pace is known, at a known pace, and at
+ * most. The turn grows by a part of the time since the last start: the tasks that still run are then old, and few end in a short time.
  */
-const turnOfPolls = 800
-const partOfPolls = 0.1
+const shortestTurn = 250
+const shortestPacedTurn = 400
+const longestTurn = 600
+const growthOfTurn = 1 / 18
 
-/** What was accepted before an idle time of this many milliseconds says nothing about the pace. */
-const idleMillis = 5000
+/** All polls together take no more than this part of the pace. */
+const partOfPolls = 0.25
 
 interface Waiter {
+  /** How many came before it. */
+  readonly place: number
   entered: boolean
+  /** When it was let in, in elapsed milliseconds. */
+  sentAt: number
   enter: () => void
   /** Succeeds when it has entered. */
   readonly waiting: Effect.Effect<void>
 }
 
-const makeWaiter = (): Waiter => {
+const makeWaiter = (place: number): Waiter => {
   const waiter: Waiter = {
+    place,
     entered: false,
+    sentAt: 0,
     enter: () => {
       waiter.entered = true
     },
@@ -80,76 +82,49 @@ const makeWaiter = (): Waiter => {
   return waiter
 }
 
-/** What is known about the limit of the server. Times are elapsed milliseconds. */
-class Pace {
-  /** Submissions at a time. */
-  submissions: number
-  pausedUntil = 0
-  private readonly mostSubmissions: number
-  private perSecond = Number.POSITIVE_INFINITY
-  private since = 0
-  private accepted = 0
-  private acceptedSince = 0
-  private lastAccepted = 0
-
-  constructor(mostSubmissions: number) {
-    this.mostSubmissions = mostSubmissions
-    this.submissions = Math.min(firstSubmissions, mostSubmissions)
-  }
-
-  /** Milliseconds between two requests. */
-  spacing(now: number): number {
-    if (this.perSecond === Number.POSITIVE_INFINITY) return 0
-    const grown = this.perSecond * growth ** (Math.max(0, now - this.since) / 1000)
-    if (grown > unlimitedPace) this.perSecond = Number.POSITIVE_INFINITY
-    return 1000 / grown
-  }
-
-  noteAccepted(now: number): void {
-    if (now - this.lastAccepted > idleMillis) {
-      this.accepted = 0
-      this.acceptedSince = now
-    }
-    this.lastAccepted = now
-    this.accepted++
-    this.submissions = Math.min(this.mostSubmissions, this.submissions + ramp / this.submissions)
-  }
-
-  noteRefused(now: number, retryAfter: Duration.Duration): void {
-    const pause = Math.max(shortestPause, Duration.toMillis(retryAfter))
-    // Requests under way at the first refusal are refused too, and say nothing new.
-    if (now >= this.pausedUntil) {
-      this.perSecond = Math.max(slowestPace, (this.accepted * 1000) / (now - this.acceptedSince + pause))
-      this.submissions = Math.max(1, this.submissions / 2)
-      this.accepted = 0
-    }
-    this.pausedUntil = Math.max(this.pausedUntil, now + pause)
-    this.acceptedSince = this.since = this.lastAccepted = this.pausedUntil
-  }
-}
+const isSubmission = (kind: Kind): boolean => kind === "start" || kind === "submission"
 
 export const make = Effect.fnUntraced(function* <E>(
   options: Options<E>
 ): Effect.fn.Return<Gate<E>, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const blocked = yield* Latch.make()
-  const queues: { readonly [_ in Kind]: Array<Waiter> } = { urgent: [], poll: [], submission: [] }
-  const pace = new Pace(options.concurrency)
+  const queues: { readonly [_ in Kind]: Array<Waiter> } = { urgent: [], poll: [], start: [], submission: [] }
+  const pace = new Pace()
+  let arrivals = 0
+  let submissions = Math.min(firstSubmissions, options.concurrency)
   let underWay = 0
-  let nextAt = 0
+  let submittedAt = 0
   let nextPollAt = 0
   /** When `watchClock` wakes up. */
   let wakeAt = Number.POSITIVE_INFINITY
 
+  const nextSubmission = (): Kind | undefined => {
+    if (underWay >= Math.floor(submissions)) return undefined
+    const [start] = queues.start
+    const [submission] = queues.submission
+    if (start === undefined) return submission && "submission"
+    return submission === undefined || pace.isKnown || start.place < submission.place ? "start" : "submission"
+  }
+
   /** The kind of the next request, and when it may be sent. */
   const next = (now: number): { readonly kind: Kind; readonly at: number } | undefined => {
-    const at = Math.max(pace.pausedUntil, nextAt)
+    const at = pace.allowedAt(now)
     if (queues.urgent.length > 0) return { kind: "urgent", at }
     const pollAt = Math.max(at, nextPollAt)
     const isPoll = queues.poll.length > 0
     if (isPoll && pollAt <= now) return { kind: "poll", at: pollAt }
-    if (queues.submission.length > 0 && underWay < Math.floor(pace.submissions)) return { kind: "submission", at }
+    const kind = nextSubmission()
+    if (kind !== undefined) return { kind, at }
     return isPoll ? { kind: "poll", at: pollAt } : undefined
+  }
+
+  /** Milliseconds from one poll to the next. */
+  const spacingOfPolls = (now: number): number => {
+    if (!pace.isLimited(now)) return 0
+    const shortest = pace.isKnown ? shortestPacedTurn : shortestTurn
+    const turn = Math.min(longestTurn, shortest + (now - submittedAt) * growthOfTurn)
+    return Math.max(turn / queues.poll.length, 1000 / (pace.perSecond(now) * partOfPolls))
   }
 
   /** Sends all that may be sent now. If the next has to wait, `blocked` opens, so that `watchClock` waits for its time. */
@@ -163,13 +138,16 @@ export const make = Effect.fnUntraced(function* <E>(
         return
       }
       const { kind } = going
-      if (kind === "submission") underWay++
-      const between = pace.spacing(now)
-      nextAt = Math.max(now, nextAt) + between
-      if (kind === "poll" && between > 0) {
-        nextPollAt = now + Math.max(between / partOfPolls, turnOfPolls / queues.poll.length)
+      if (kind === "poll") nextPollAt = now + spacingOfPolls(now)
+      if (isSubmission(kind)) {
+        underWay++
+        submittedAt = now
       }
-      queues[kind].shift()?.enter()
+      const waiter = queues[kind].shift()
+      if (waiter === undefined) return
+      waiter.sentAt = now
+      pace.noteSent(now)
+      waiter.enter()
     }
   }
 
@@ -187,20 +165,22 @@ export const make = Effect.fnUntraced(function* <E>(
   })
   yield* Effect.forkScoped(watchClock)
 
-  const learn = (exit: Exit.Exit<unknown, E>) => {
-    const now = elapsedMillis(clock)
-    if (Exit.isSuccess(exit)) return pace.noteAccepted(now)
-    const error = Exit.findErrorOption(exit)
-    if (error._tag === "None") return
-    const retryAfter = options.refusal(error.value)
-    if (retryAfter === undefined) return pace.noteAccepted(now)
-    pace.noteRefused(now, retryAfter)
-    nextAt = pace.pausedUntil
+  const learn = (exit: Exit.Exit<unknown, E>, sentAt: number) => {
+    pace.noteEnded()
+    const error = Exit.isSuccess(exit) ? undefined : Exit.findErrorOption(exit)
+    if (error?._tag === "None") return
+    const retryAfter = error && options.refusal(error.value)
+    if (retryAfter === undefined) {
+      pace.noteAccepted()
+      submissions = Math.min(options.concurrency, submissions + ramp / submissions)
+    } else if (pace.noteRefused(elapsedMillis(clock), sentAt, Duration.toMillis(retryAfter))) {
+      submissions = Math.max(1, submissions / 2)
+    }
   }
 
   return (kind, send) =>
     Effect.suspend(() => {
-      const waiter = makeWaiter()
+      const waiter = makeWaiter(arrivals++)
       const queue = queues[kind]
       const entering = Effect.suspend(() => {
         queue.push(waiter)
@@ -215,8 +195,8 @@ export const make = Effect.fnUntraced(function* <E>(
             if (place !== -1) queue.splice(place, 1)
             return
           }
-          learn(exit)
-          if (kind === "submission") underWay--
+          learn(exit, waiter.sentAt)
+          if (isSubmission(kind)) underWay--
           sendAll()
         })
       )

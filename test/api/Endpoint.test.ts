@@ -16,7 +16,7 @@ const table: ReadonlyArray<readonly [Endpoint.Declaration, string, Endpoint.Prio
   [LookerApi.createQuery, "POST /queries", "submission", "db_query", true],
   [LookerApi.query, "GET /queries/{query_id}", "urgent", "db_query", true],
   [LookerApi.queryForSlug, "GET /queries/slug/{slug}", "urgent", "db_query", true],
-  [LookerApi.createQueryTask, "POST /query_tasks", "submission", "db_query", false],
+  [LookerApi.createQueryTask, "POST /query_tasks", "start", "db_query", false],
   [LookerApi.queryTask, "GET /query_tasks/{query_task_id}", "poll", "db_query", true],
   [LookerApi.queryTaskMultiResults, "GET /query_tasks/multi_results", "poll", "db_query", true],
   [LookerApi.queryTaskResults, "GET /query_tasks/{query_task_id}/results", "urgent", "db_query", true],

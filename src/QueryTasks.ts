@@ -85,8 +85,14 @@ export class QueryTasks extends Context.Service<
     queryTaskMultiResults(
       taskIds: ReadonlyArray<string>
     ): Effect.Effect<Readonly<Record<string, unknown>>, LookerError.ReadError>
-    /** The same as a stream: each entry as soon as its part of the body is there. */
-    queryTaskMultiResultsStream(taskIds: ReadonlyArray<string>): Stream.Stream<MultiResultsPart, LookerError.ReadError>
+    /**
+     * The same, each entry as soon as its part of the body is there. A limit may delay the request: `onSend` is called whenever it is sent, and
+     * returns further ids to ask about.
+     */
+    queryTaskMultiResultsStream(
+      taskIds: ReadonlyArray<string>,
+      options?: { readonly onSend?: (() => ReadonlyArray<string>) | undefined }
+    ): Stream.Stream<MultiResultsPart, LookerError.ReadError>
     /**
      * `GET /query_tasks/{query_task_id}/results`. `None` while the query is not finished (202, and 204 before Looker 25.0.9). A failed
      * query is `BadRequest` in every format but json_detail.
@@ -144,12 +150,15 @@ export const make = Effect.gen(function* () {
           traced.withSpan("QueryTasks.queryTaskMultiResults")
         )
 
-  const queryTaskMultiResultsStream = (taskIds: ReadonlyArray<string>) =>
+  const queryTaskMultiResultsStream: QueryTasks["Service"]["queryTaskMultiResultsStream"] = (
+    taskIds,
+    { onSend = () => [] } = {}
+  ) =>
     taskIds.length === 0
       ? Stream.empty
-      : Stream.unwrap(call(LookerApi.queryTaskMultiResults, askMultiResults(taskIds))).pipe(
-          Stream.withSpan("QueryTasks.queryTaskMultiResultsStream")
-        )
+      : Stream.unwrap(
+          call(LookerApi.queryTaskMultiResults, (send) => askMultiResults([...taskIds, ...onSend()])(send))
+        ).pipe(Stream.withSpan("QueryTasks.queryTaskMultiResultsStream"))
 
   const queryTaskResults = (taskId: string) =>
     call(LookerApi.queryTaskResults, (send) =>

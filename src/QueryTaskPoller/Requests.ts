@@ -28,7 +28,7 @@ const concurrentRequests = 8
 const patience = 2000
 
 export interface Requests {
-  /** Sends a request about the entries, without waiting for its response. */
+  /** Sends a request about the entries, without waiting for its response. They join one that waits to be sent, if it has room. */
   send(entries: ReadonlyArray<Entry>): Effect.Effect<void>
   /** Interrupts the request about an entry whose last waiter has left, if no other task needs its response. */
   abandon(entry: Entry): Effect.Effect<void>
@@ -52,6 +52,9 @@ export const make = Effect.fnUntraced(function* (
   const graceMillis = Duration.toMillis(policy.grace)
   /** Requests whose response has not begun, the oldest first. */
   const withoutResponse = new Set<PollRequest>()
+  /** The request about entries of shared groups that waits to be sent, once `QueryTasks` has shown that it says when it is. */
+  let unsent: PollRequest | undefined
+  let isSendingSeen = false
 
   const failed = (entries: ReadonlyArray<Entry>, error: LookerError.ReadError): void => {
     const now = elapsedMillis(clock)
@@ -86,6 +89,12 @@ export const make = Effect.fnUntraced(function* (
 
   const askRows = (request: PollRequest, entries: ReadonlyArray<Entry>) => {
     const byId = new Map(entries.map((entry) => [entry.taskId, entry]))
+    const onSend = () => {
+      isSendingSeen = true
+      if (unsent === request) unsent = undefined
+      for (const entry of request.entries) byId.set(entry.taskId, entry)
+      return [...byId.keys()]
+    }
     const receivePart = (part: MultiResultsPart) => {
       const entry = byId.get(part.taskId)
       if (entry === undefined) return
@@ -98,7 +107,7 @@ export const make = Effect.fnUntraced(function* (
       }
       wake.openUnsafe()
     }
-    return tasks.queryTaskMultiResultsStream([...byId.keys()]).pipe(
+    return tasks.queryTaskMultiResultsStream([...byId.keys()], { onSend }).pipe(
       Stream.runForEachArray((parts) =>
         Effect.sync(() => {
           parts.forEach(receivePart)
@@ -107,7 +116,9 @@ export const make = Effect.fnUntraced(function* (
       ),
       Effect.andThen(
         Effect.sync(() => {
-          for (const entry of [...request.entries]) registry.conclude(entry, Conclusion.fromAbsence(entry.taskId))
+          for (const entry of [...request.entries]) {
+            if (byId.has(entry.taskId)) registry.conclude(entry, Conclusion.fromAbsence(entry.taskId))
+          }
         })
       )
     )
@@ -115,13 +126,22 @@ export const make = Effect.fnUntraced(function* (
 
   const send = (entries: ReadonlyArray<Entry>): Effect.Effect<void> =>
     Effect.suspend(() => {
+      const isShared = entries[0]?.group.separate === false
+      if (isShared && unsent !== undefined && unsent.entries.size + entries.length <= policy.chunkSize) {
+        for (const entry of entries) {
+          unsent.entries.add(entry)
+          entry.request = unsent
+        }
+        return Effect.void
+      }
       const request: PollRequest = { since: elapsedMillis(clock), entries: new Set(entries), fiber: undefined }
       withoutResponse.add(request)
+      if (isShared && isSendingSeen) unsent = request
       for (const entry of entries) entry.request = request
       const asking = Effect.withFiber((fiber) => {
         request.fiber = fiber
         // Some may have left while the request waited for its permit.
-        const waiting = entries.filter((entry) => entry.waiters > 0)
+        const waiting = [...request.entries].filter((entry) => entry.waiters > 0)
         if (waiting.length === 0) return Effect.void
         const ask: Effect.Effect<void, LookerError.ReadError> =
           waiting[0]?.statusOnly === true ? askStatus(request, waiting) : askRows(request, waiting)
@@ -136,7 +156,10 @@ export const make = Effect.fnUntraced(function* (
         ),
         Effect.ensuring(
           Effect.sync(() => {
-            for (const entry of entries) if (entry.request === request) entry.request = undefined
+            if (unsent === request) unsent = undefined
+            for (const entry of [...entries, ...request.entries]) {
+              if (entry.request === request) entry.request = undefined
+            }
             responseBegan(request)
           })
         ),

@@ -695,6 +695,54 @@ describe("QueryTaskPoller", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("asks about tasks together until a response is unreadable for half the grace period", () => {
+    const unreadable = Effect.fail(new LookerError.UnexpectedResponse({ message: "no JSON" }))
+    const { asked, layer } = poller(() => unreadable, { grace: "20 seconds", poll: Schedule.spaced("1 second") })
+    return Effect.gen(function* () {
+      // Elapsed time is large before anything is unreadable.
+      yield* TestClock.adjust("1 hour")
+      const fiber = yield* Effect.forkChild(Effect.all([wait("a"), wait("b")], { concurrency: "unbounded" }))
+      yield* pass("9 seconds")
+      assert.isAbove(asked.length, 5)
+      assert.isTrue(asked.every((ids) => ids.length === 2))
+      yield* pass("4 seconds")
+      assert.isTrue(asked.slice(-2).every((ids) => ids.length === 1))
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("asks about the halves at once when a request is refused after its response has begun", () => {
+    const asked: Array<ReadonlyArray<string>> = []
+    const refused = new LookerError.NotFound({ message: "no such task" })
+    const part = (taskId: string, entry: unknown) => Stream.make({ _tag: "Entry" as const, taskId, entry })
+    const tasks = Layer.mock(QueryTasks.QueryTasks, {
+      queryTaskMultiResultsStream: (ids) =>
+        Stream.suspend(() => {
+          asked.push(ids)
+          if (ids.length > 1) return Stream.concat(part("a", complete), Stream.fail(refused))
+          return ids[0] === "bad" ? Stream.fail(refused) : part(ids[0] ?? "", complete)
+        })
+    })
+    const layer = QueryTaskPoller.layer.pipe(
+      Layer.provide(tasks),
+      Layer.provide(LookerPolicy.layer({ poll: Schedule.spaced("1 hour") })),
+      Layer.orDie
+    )
+    return Effect.gen(function* () {
+      const ids = ["a", "b", "bad"]
+      const { millis, value } = yield* timed(
+        Effect.forEach(ids, (id) => Effect.result(wait(id)), { concurrency: "unbounded" }),
+        { limit: "3 hours", step: "1 minute" }
+      )
+      assert.deepStrictEqual(
+        value.map(({ _tag }) => _tag),
+        ["Success", "Success", "Failure"]
+      )
+      assert.strictEqual(asked.length, 3)
+      assert.isBelow(millis, 3_700_000)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("hands the defect of a schedule to those who wait, and goes on", () => {
     let steps = 0
     const dying = Schedule.forever.pipe(

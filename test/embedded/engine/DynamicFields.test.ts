@@ -36,6 +36,31 @@ describe("a median", () => {
   }
 })
 
+describe("a dynamic field", () => {
+  it.effect("is called by its label, or else by its name", () =>
+    Effect.gen(function* () {
+      const { plan } = yield* engine
+      const entries = [
+        { measure: "prices", based_on: "orders.price", type: "sum", label: "All prices" },
+        { measure: "highest", based_on: "orders.price", type: "max" },
+        { measure: "lowest", based_on: "orders.price", type: "min", label: "" }
+      ]
+      const { measures } = yield* plan({
+        fields: entries.map(({ measure }) => measure),
+        dynamic_fields: JSON.stringify(entries)
+      })
+      assert.deepStrictEqual(
+        measures.map(({ fieldGroupVariant, label, labelShort, name }) => [name, label, labelShort, fieldGroupVariant]),
+        [
+          ["prices", "All prices", "All prices", "All prices"],
+          ["highest", "highest", "highest", "highest"],
+          ["lowest", "lowest", "lowest", "lowest"]
+        ]
+      )
+    })
+  )
+})
+
 describe("an expression", () => {
   it.effect("makes a dimension, of every type, and filters a query and a measure", () =>
     Effect.gen(function* () {

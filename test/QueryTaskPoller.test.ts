@@ -105,6 +105,27 @@ describe("QueryTaskPoller", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("interrupts a request when the last of those who need its response has left", () => {
+    let interrupted = 0
+    const { asked, layer } = poller(() =>
+      Effect.onInterrupt(Effect.never, () =>
+        Effect.sync(() => {
+          interrupted++
+        })
+      )
+    )
+    return Effect.gen(function* () {
+      const first = yield* Effect.forkChild(wait("a"))
+      const second = yield* Effect.forkChild(wait("b"))
+      yield* pass("250 millis")
+      assert.deepStrictEqual(asked, [["a", "b"]])
+      yield* Fiber.interrupt(first)
+      assert.strictEqual(interrupted, 0)
+      yield* Fiber.interrupt(second)
+      assert.strictEqual(interrupted, 1)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("asks for the first time after 100 ms, so that tasks created together go together", () => {
     const { asked, layer } = poller((ids) => all(ids, complete))
     return Effect.gen(function* () {

@@ -228,6 +228,23 @@ describe("gate", () => {
     })
   )
 
+  it.effect("gives the place of an interrupted request away, and no other", () =>
+    Effect.gen(function* () {
+      const through = yield* open(1)
+      const first = yield* Effect.forkChild(through("submission", Effect.never))
+      const [second, third, fourth] = [
+        yield* Effect.forkChild(through("submission", Effect.succeed("second"))),
+        yield* Effect.forkChild(through("submission", Effect.succeed("third"))),
+        yield* Effect.forkChild(through("submission", Effect.succeed("fourth")))
+      ]
+      yield* pass("10 millis")
+      yield* Fiber.interrupt(second)
+      yield* Fiber.interrupt(first)
+      const { value } = yield* timed(Effect.all([Fiber.join(third), Fiber.join(fourth)]))
+      assert.deepStrictEqual(value, ["third", "fourth"])
+    })
+  )
+
   it.effect("forgets a pace after a time without refusals", () =>
     Effect.gen(function* () {
       const pass1 = yield* open()

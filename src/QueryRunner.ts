@@ -13,6 +13,7 @@ import * as Stream from "effect/Stream"
 import * as Query from "./domain/Query.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
 import type { RowFormat } from "./domain/ResultFormat.ts"
+import * as callOptions from "./internal/options.ts"
 import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
@@ -193,15 +194,22 @@ export const make = Effect.gen(function* () {
   const task = yield* QueryTaskRun.QueryTaskRun
   const policy = yield* LookerPolicy
 
+  const check = Effect.fnUntraced(function* ({ onStatus, timeout }: RunOptions<unknown>) {
+    yield* callOptions.callback("onStatus", onStatus)
+    if (timeout !== undefined) yield* callOptions.duration("timeout", timeout)
+  })
+
   /** Runs a query to the end of its task. */
   const finish = (input: Query.QueryInput, options: RunOptions<unknown>, statusOnly: boolean) => {
     const { onStatus, timeout } = options
     const once = task.withTask(input, options, ({ query, taskId }) =>
       Effect.map(task.wait(taskId, { timeout, onStatus, statusOnly }), (finished) => ({ finished, query }))
     )
-    return policy.recreateExpired === 0
-      ? once
-      : Effect.retry(once, { times: policy.recreateExpired, while: (error) => error._tag === "ResultsExpired" })
+    const finished =
+      policy.recreateExpired === 0
+        ? once
+        : Effect.retry(once, { times: policy.recreateExpired, while: (error) => error._tag === "ResultsExpired" })
+    return onStatus === undefined && timeout === undefined ? finished : Effect.andThen(check(options), finished)
   }
 
   const runUntraced = Effect.fnUntraced(function* <Row = ResultRows.Row>(
@@ -220,29 +228,37 @@ export const make = Effect.gen(function* () {
     options: RunAllOptions<Row> = {}
   ): Stream.Stream<RunOutcome<Row>> =>
     Stream.suspend(() => {
-      const { concurrency, onProgress, stopOnFailure, ...runOptions } = options
+      const { concurrency = defaultConcurrency, onProgress, stopOnFailure, ...runOptions } = options
+      const checked = Effect.andThen(
+        callOptions.concurrency("concurrency", concurrency),
+        callOptions.callback("onProgress", onProgress)
+      )
       const places: Array<keyof Progress> = inputs.map(() => "waiting")
-      const move = (index: number, place: keyof Progress): Effect.Effect<void> => {
+      const move = (index: number, place: keyof Progress): Effect.Effect<void, LookerError.BadRequest> => {
         const before = places[index]
         if (onProgress === undefined || before === place || before === "done" || before === "failed") return Effect.void
         places[index] = place
         const progress = { waiting: 0, added: 0, running: 0, done: 0, failed: 0 }
         for (const place of places) progress[place]++
-        return onProgress(progress)
+        return callOptions.call("onProgress", onProgress, progress)
       }
       const onStatus = (index: number) =>
         onProgress === undefined
           ? undefined
           : ({ status }: QueryTaskRun.StatusUpdate) =>
-              status === "added" || status === "running" ? move(index, status) : Effect.void
+              // What is wrong with `onProgress` is the outcome of the query, when that has ended.
+              status === "added" || status === "running" ? Effect.ignore(move(index, status)) : Effect.void
       const outcomes = Stream.fromIterable(inputs.entries()).pipe(
         Stream.mapEffect(
           ([index, query]) =>
             Effect.result(run(query, { ...runOptions, onStatus: onStatus(index) })).pipe(
               Effect.tap((result) => move(index, Result.isSuccess(result) ? "done" : "failed")),
+              (outcome) => Effect.andThen(checked, outcome),
+              Effect.catch((error) => Effect.succeed(Result.fail(error))),
               Effect.map((result): RunOutcome<Row> => ({ index, query, result }))
             ),
-          { concurrency: concurrency ?? defaultConcurrency, unordered: true }
+          // A text or NaN, which `checked` refuses, would hang here.
+          { concurrency: callOptions.isConcurrency(concurrency) ? concurrency : 1, unordered: true }
         )
       )
       return stopOnFailure === true ? Stream.takeUntil(outcomes, ({ result }) => Result.isFailure(result)) : outcomes

@@ -14,6 +14,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { elapsedMillis } from "./internal/elapsed.ts"
+import * as callOptions from "./internal/options.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 import type { Finished, WaitError } from "./QueryTaskPoller/Conclusion.ts"
@@ -108,13 +109,14 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
       taskId: string,
       options: WaitOptions = {}
     ): Effect.fn.Return<Finished, WaitError> {
+      const timeout =
+        options.timeout === undefined ? undefined : yield* callOptions.duration("timeout", options.timeout)
       const waiting = Effect.acquireUseRelease(
         join(taskId, options.statusOnly ?? false),
         (entry) => Deferred.await(entry.ended),
         leave
       )
-      if (options.timeout === undefined) return yield* waiting
-      const timeout = Duration.fromInputUnsafe(options.timeout)
+      if (timeout === undefined) return yield* waiting
       const message = `The task did not end within ${Duration.format(timeout)}`
       return yield* Effect.timeoutOrElse(waiting, {
         duration: timeout,

@@ -26,6 +26,7 @@ import type { ResultFormat, RowFormat } from "./domain/ResultFormat.ts"
 import * as SqlError from "./domain/SqlError.ts"
 import { Id, Json, openStruct } from "./domain/Wire.ts"
 import { resultsEndpoint } from "./internal/httpError.ts"
+import * as callOptions from "./internal/options.ts"
 import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
@@ -357,14 +358,18 @@ const makeWait = Effect.gen(function* () {
     if (onStatus === undefined) return waiting
     return Effect.scoped(
       Effect.gen(function* () {
+        yield* callOptions.callback("onStatus", onStatus)
         const observing = yield* poller.observe(taskId, waitOptions).pipe(
-          Stream.runForEach((status) => onStatus({ taskId, status })),
-          Effect.ignore,
+          Stream.catch(() => Stream.empty),
+          Stream.runForEach((status) => callOptions.call("onStatus", onStatus, { taskId, status })),
           Effect.forkScoped
         )
-        const finished = yield* waiting
+        const observed = Effect.flatMap(Fiber.await(observing), (exit) =>
+          Option.match(Exit.findErrorOption(exit), { onNone: () => Effect.void, onSome: Effect.fail })
+        )
+        const finished = yield* Effect.raceFirst(waiting, Effect.andThen(observed, Effect.never))
         // `onStatus` may still be busy with the last word. It gets a limited time for it.
-        yield* Effect.timeoutOption(Fiber.await(observing), policy.cleanupTimeout)
+        yield* Effect.timeoutOption(observed, policy.cleanupTimeout)
         return finished
       })
     )

@@ -12,8 +12,9 @@ const alone = [
 export default defineConfig({
   ssr: { resolve: { conditions: ["effect-looker-source"] } },
   test: {
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Long enough for a busy machine: what hangs is the only thing that fails by it.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     projects: [
       {
         extends: true,

@@ -458,7 +458,7 @@ describe("QueryTaskPoller", () => {
       const second = yield* Effect.forkChild(Stream.runCollect(Stream.take(poller.observe("a"), 1)))
       const [present] = yield* runOut(Fiber.join(second))
       assert.match(present ?? "", /^word \d+$/)
-      const words = yield* runOut(Fiber.join(first))
+      const words = yield* runOut(Fiber.join(first), { step: "1 second" })
       assert.deepStrictEqual(words.slice(-16), [
         ...Array.from({ length: 15 }, (_, index) => `word ${index + 6}`),
         "complete"

@@ -93,16 +93,13 @@ describe("docs/architecture.md", () => {
   })
 })
 
-it.live(
-  "the code of the guides compiles",
-  () =>
-    Effect.gen(function* () {
-      // The README's programs are compiled and run by a test of their own.
-      const blocks = guides
-        .filter((guide) => guide !== "README.md")
-        .flatMap((guide) => [...read(guide).matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, block = ""]) => block))
-      assert.isAtLeast(blocks.length, 1)
-      assert.strictEqual(yield* compile(blocks.map((block, index) => [`block-${index}.ts`, block])), "")
-    }),
-  60_000
+it.live("the code of the guides compiles", () =>
+  Effect.gen(function* () {
+    // The README's programs are compiled and run by a test of their own.
+    const blocks = guides
+      .filter((guide) => guide !== "README.md")
+      .flatMap((guide) => [...read(guide).matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, block = ""]) => block))
+    assert.isAtLeast(blocks.length, 1)
+    assert.strictEqual(yield* compile(blocks.map((block, index) => [`block-${index}.ts`, block])), "")
+  })
 )

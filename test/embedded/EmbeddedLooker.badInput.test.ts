@@ -264,47 +264,44 @@ const peakOf = (pid: number) =>
     : 0
 
 describe("a body of 100 MB", () => {
-  it.live(
-    "is refused with an answer the client gets to see, in memory that stays flat",
-    () =>
-      Effect.gen(function* () {
-        const data = yield* folder({ "orders.csv": orders })
-        const { baseUrl, pid } = yield* inOwnProcess(data)
-        const post = (path: string, headers: Record<string, string>, body: Uint8Array<ArrayBuffer>) =>
-          Effect.promise(async () => {
-            const response = await fetch(`${baseUrl}/api/4.0${path}`, { method: "POST", headers, body })
-            return { status: response.status, json: await response.json() }
-          })
-        const form = { "content-type": "application/x-www-form-urlencoded" }
-        const enter = post("/login", form, Buffer.from("client_id=embedded&client_secret=embedded"))
-        const { access_token } = (yield* enter).json
-        const headers = { authorization: `token ${access_token}`, "content-type": "application/json" }
-
-        const before = peakOf(pid)
-        const body = Buffer.alloc(100_000_000, "a")
-        for (const [path, sent] of [
-          ["/queries", headers],
-          ["/query_tasks", headers],
-          ["/login", form]
-        ] as const) {
-          const { json, status } = yield* post(path, sent, body)
-          assert.deepStrictEqual([path, status, json.message], [path, 413, "The request body is larger than 10 MB."])
-        }
-        assert.strictEqual((yield* post("/queries", { "content-type": "application/json" }, body)).status, 401)
-        // Without its length: the server cannot know before it has read too much.
-        const chunked = yield* Effect.callback<number | string | undefined>((resume) => {
-          const sending = request(`${baseUrl}/api/4.0/queries`, { method: "POST", headers }, (response) => {
-            response.resume().on("end", () => resume(Effect.succeed(response.statusCode)))
-          })
-          sending.on("error", ({ message }) => resume(Effect.succeed(message)))
-          for (let part = 0; part < 100; part++) sending.write(body.subarray(0, 1_000_000))
-          sending.end()
+  it.live("is refused with an answer the client gets to see, in memory that stays flat", () =>
+    Effect.gen(function* () {
+      const data = yield* folder({ "orders.csv": orders })
+      const { baseUrl, pid } = yield* inOwnProcess(data)
+      const post = (path: string, headers: Record<string, string>, body: Uint8Array<ArrayBuffer>) =>
+        Effect.promise(async () => {
+          const response = await fetch(`${baseUrl}/api/4.0${path}`, { method: "POST", headers, body })
+          return { status: response.status, json: await response.json() }
         })
-        assert.strictEqual(chunked, 413)
-        assert.isBelow(peakOf(pid) - before, 100)
-        assert.strictEqual((yield* enter).status, 200)
-      }).pipe(Effect.scoped),
-    120_000
+      const form = { "content-type": "application/x-www-form-urlencoded" }
+      const enter = post("/login", form, Buffer.from("client_id=embedded&client_secret=embedded"))
+      const { access_token } = (yield* enter).json
+      const headers = { authorization: `token ${access_token}`, "content-type": "application/json" }
+
+      const before = peakOf(pid)
+      const body = Buffer.alloc(100_000_000, "a")
+      for (const [path, sent] of [
+        ["/queries", headers],
+        ["/query_tasks", headers],
+        ["/login", form]
+      ] as const) {
+        const { json, status } = yield* post(path, sent, body)
+        assert.deepStrictEqual([path, status, json.message], [path, 413, "The request body is larger than 10 MB."])
+      }
+      assert.strictEqual((yield* post("/queries", { "content-type": "application/json" }, body)).status, 401)
+      // Without its length: the server cannot know before it has read too much.
+      const chunked = yield* Effect.callback<number | string | undefined>((resume) => {
+        const sending = request(`${baseUrl}/api/4.0/queries`, { method: "POST", headers }, (response) => {
+          response.resume().on("end", () => resume(Effect.succeed(response.statusCode)))
+        })
+        sending.on("error", ({ message }) => resume(Effect.succeed(message)))
+        for (let part = 0; part < 100; part++) sending.write(body.subarray(0, 1_000_000))
+        sending.end()
+      })
+      assert.strictEqual(chunked, 413)
+      assert.isBelow(peakOf(pid) - before, 100)
+      assert.strictEqual((yield* enter).status, 200)
+    }).pipe(Effect.scoped)
   )
 
   it.live("is refused where it is deep instead of long", () =>

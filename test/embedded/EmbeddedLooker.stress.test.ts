@@ -132,71 +132,65 @@ const database = Effect.sync(() => {
 })
 
 describe("many tasks at once", () => {
-  it.live(
-    "all end, complete or killed, and leave nothing behind",
-    () =>
-      Effect.gen(function* () {
-        // Threads of Node's own pool, and whatever else starts once.
-        yield* many(4, 0).pipe(Effect.provide(served()))
-        instances = []
-        const baseline = existsSync("/proc/self/fd") ? held() : undefined
+  it.live("all end, complete or killed, and leave nothing behind", () =>
+    Effect.gen(function* () {
+      // Threads of Node's own pool, and whatever else starts once.
+      yield* many(4, 0).pipe(Effect.provide(served()))
+      instances = []
+      const baseline = existsSync("/proc/self/fd") ? held() : undefined
 
-        yield* Effect.gen(function* () {
-          const outcomes = yield* many(200, 1)
-          const idsOf = (wanted: string) => outcomes.filter(({ status }) => status === wanted).map(({ id }) => id)
-          const complete = new Set(idsOf("complete"))
-          assert.isAbove(complete.size, 50)
-          assert.isAbove(idsOf("killed").length, 50)
-          assert.strictEqual(complete.size + idsOf("killed").length, 200)
+      yield* Effect.gen(function* () {
+        const outcomes = yield* many(200, 1)
+        const idsOf = (wanted: string) => outcomes.filter(({ status }) => status === wanted).map(({ id }) => id)
+        const complete = new Set(idsOf("complete"))
+        assert.isAbove(complete.size, 50)
+        assert.isAbove(idsOf("killed").length, 50)
+        assert.strictEqual(complete.size + idsOf("killed").length, 200)
 
-          const token = yield* login
-          assert.deepStrictEqual((yield* call("GET", "/running_queries", { token })).json, [])
-          const tables = yield* asked(
-            yield* database,
-            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'results'"
-          )
-          assert.isAtLeast(tables.length, complete.size)
-          const orphans = tables.filter(([name]) => !complete.has(String(name).slice(0, 32)))
-          assert.deepStrictEqual(orphans, [])
-          for (const id of complete) {
-            assert.strictEqual((yield* call("GET", `/query_tasks/${id}/results`, { token })).status, 200)
-          }
-          assert.lengthOf(readdirSync(temporary), 1)
-        }).pipe(Effect.provide(served()))
+        const token = yield* login
+        assert.deepStrictEqual((yield* call("GET", "/running_queries", { token })).json, [])
+        const tables = yield* asked(
+          yield* database,
+          "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'results'"
+        )
+        assert.isAtLeast(tables.length, complete.size)
+        const orphans = tables.filter(([name]) => !complete.has(String(name).slice(0, 32)))
+        assert.deepStrictEqual(orphans, [])
+        for (const id of complete) {
+          assert.strictEqual((yield* call("GET", `/query_tasks/${id}/results`, { token })).status, 200)
+        }
+        assert.lengthOf(readdirSync(temporary), 1)
+      }).pipe(Effect.provide(served()))
 
-        assert.deepStrictEqual(readdirSync(temporary), [])
-        if (baseline !== undefined) yield* settlesAt(baseline)
-      }),
-    120_000
+      assert.deepStrictEqual(readdirSync(temporary), [])
+      if (baseline !== undefined) yield* settlesAt(baseline)
+    })
   )
 
-  it.live(
-    "take no more memory round after round, once their results have expired",
-    () =>
-      Effect.gen(function* () {
-        const round = Effect.fnUntraced(function* (seed: number) {
-          const outcomes = yield* many(20, seed, 300)
-          // The cache keeps a result for twice its life.
-          yield* wait(250)
-          // A request removes the results that expired.
-          const token = yield* login
-          for (const { id } of outcomes) yield* call("GET", `/query_tasks/${id}`, { token })
-          const tables = yield* asked(yield* database, "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'results'")
-          assert.deepStrictEqual(tables, [])
-          const [[bytes] = []] = yield* asked(
-            yield* database,
-            "SELECT CAST(sum(memory_usage_bytes) AS BIGINT) FROM duckdb_memory()"
-          )
-          return { database: Number(bytes), process: process.memoryUsage().rss }
-        })
-        const rounds = []
-        for (let seed = 1; seed <= 4; seed++) rounds.push(yield* round(seed))
-        const [, second, , last] = rounds
-        assert.isAtMost(last?.database ?? 0, (second?.database ?? 0) * 1.2)
-        // What the queries of DuckDB themselves take comes and goes: twice as much would be a leak.
-        assert.isAtMost(last?.process ?? 0, (second?.process ?? 0) * 2)
-      }).pipe(Effect.provide(served({ resultLife: "100 millis" }))),
-    120_000
+  it.live("take no more memory round after round, once their results have expired", () =>
+    Effect.gen(function* () {
+      const round = Effect.fnUntraced(function* (seed: number) {
+        const outcomes = yield* many(20, seed, 300)
+        // The cache keeps a result for twice its life.
+        yield* wait(250)
+        // A request removes the results that expired.
+        const token = yield* login
+        for (const { id } of outcomes) yield* call("GET", `/query_tasks/${id}`, { token })
+        const tables = yield* asked(yield* database, "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'results'")
+        assert.deepStrictEqual(tables, [])
+        const [[bytes] = []] = yield* asked(
+          yield* database,
+          "SELECT CAST(sum(memory_usage_bytes) AS BIGINT) FROM duckdb_memory()"
+        )
+        return { database: Number(bytes), process: process.memoryUsage().rss }
+      })
+      const rounds = []
+      for (let seed = 1; seed <= 4; seed++) rounds.push(yield* round(seed))
+      const [, second, , last] = rounds
+      assert.isAtMost(last?.database ?? 0, (second?.database ?? 0) * 1.2)
+      // What the queries of DuckDB themselves take comes and goes: twice as much would be a leak.
+      assert.isAtMost(last?.process ?? 0, (second?.process ?? 0) * 2)
+    }).pipe(Effect.provide(served({ resultLife: "100 millis" })))
   )
 
   it.live("readers who leave in the middle of a large result leave nothing behind", () =>

@@ -311,7 +311,7 @@ describe("a server without the package fflate", () => {
             "--input-type=module",
             ...["-e", main, data]
           ],
-          { cwd: root, timeout: 20_000, encoding: "utf8" }
+          { cwd: root, timeout: 100_000, encoding: "utf8" }
         )
       )
       const [csv, xlsx] = output.trim().split(/\n(?=\d+ )/)

@@ -126,6 +126,49 @@ describe("QueryTaskPoller", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("asks about a task that comes after another one has left before it was asked about", () => {
+    const { asked, layer } = poller((ids) => all(ids, complete))
+    return Effect.gen(function* () {
+      const gone = yield* Effect.forkChild(wait("gone"), { startImmediately: true })
+      yield* Fiber.interrupt(gone)
+      assert.strictEqual((yield* runOut(wait("a"))).taskId, "a")
+      assert.deepStrictEqual(asked, [["a"]])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("gives the schedule the number of all tasks that are waited for, and how long they have waited", () => {
+    const rounds: Array<readonly [waiting: number, age: number]> = []
+    const poll = Schedule.forever.pipe(
+      Schedule.setInputType<LookerPolicy.PollRound>(),
+      Schedule.modifyDelay(({ input }) => {
+        rounds.push([input.waiting, Duration.toMillis(input.age)])
+        return Effect.succeed("1 second")
+      })
+    )
+    const tasks = Layer.mock(QueryTasks.QueryTasks, {
+      queryTask: () => Effect.succeed({ id: "b", status: "running" }),
+      queryTaskMultiResultsStream: () => Stream.empty
+    })
+    const layer = QueryTaskPoller.layer.pipe(
+      Layer.provide(tasks),
+      Layer.provide(LookerPolicy.layer({ poll })),
+      Layer.orDie
+    )
+    return Effect.gen(function* () {
+      const { wait } = yield* QueryTaskPoller.QueryTaskPoller
+      const waiting = Effect.all([wait("a"), wait("b", { statusOnly: true })], { concurrency: "unbounded" })
+      const fiber = yield* Effect.forkChild(waiting, { startImmediately: true })
+      yield* pass("1500 millis")
+      assert.deepStrictEqual(rounds, [
+        [2, 0],
+        [2, 0],
+        [2, 1000],
+        [2, 1000]
+      ])
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("asks for the first time after 100 ms, so that tasks created together go together", () => {
     const { asked, layer } = poller((ids) => all(ids, complete))
     return Effect.gen(function* () {

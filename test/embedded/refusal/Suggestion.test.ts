@@ -54,5 +54,7 @@ describe("suggest", () => {
     assert.strictEqual(suggest("order", ["orders"], "/"), "Did you mean orders?")
     assert.strictEqual(suggest("flights", ["orders"], "/"), "There is only orders.")
     assert.strictEqual(suggest("flights", ["orders", "users"], "/"), "There are orders, users.")
+    const eight = names.slice(0, 8)
+    assert.strictEqual(suggest("flights", eight, "/"), `There are ${eight.join(", ")}.`)
   })
 })

@@ -242,6 +242,8 @@ describe("the key of a result in the cache", () => {
 describe("runtime", () => {
   it.effect("is that of prior runs", () =>
     Effect.gen(function* () {
+      // A time that is not zero tells a duration from a sum.
+      yield* TestClock.adjust("1 hour")
       const token = yield* login
       const first = yield* createTask(token, query, "json")
       yield* leaves(token, first, ["added"])

@@ -114,6 +114,128 @@ describe("the body of a query", () => {
     }).pipe(Effect.provide(queries))
   )
 
+  it.effect("is stored with every documented key, and with the same id, slug and URLs in every run", () =>
+    Effect.gen(function* () {
+      const store = yield* QueryStore.QueryStore
+      const body = {
+        model: "embedded",
+        view: "orders",
+        fields: ["orders.created_year", "orders.status", "orders.count"],
+        pivots: ["orders.status"],
+        fill_fields: ["orders.created_year"],
+        filters: { "orders.status": "new" },
+        filter_expression: "1 = 1",
+        sorts: ["orders.created_year", "orders.status"],
+        limit: "7",
+        column_limit: "8",
+        total: true,
+        row_total: "right",
+        subtotals: ["orders.created_year"],
+        vis_config: { type: "table" },
+        filter_config: { a: 1 },
+        visible_ui_sections: "data",
+        dynamic_fields: "[]",
+        query_timezone: "America/New_York"
+      }
+      const { query } = yield* store.create({ ...body, limit: 7, column_limit: 8 })
+      const { can, client_id, id, slug, url: maybeUrl, ...others } = query
+      const url = maybeUrl ?? ""
+      const parameters = new URLSearchParams(url.slice(url.indexOf("?")))
+      assert.deepStrictEqual(
+        [...parameters],
+        [
+          ["fields", "orders.created_year,orders.status,orders.count"],
+          ["pivots", "orders.status"],
+          ["fill_fields", "orders.created_year"],
+          ["f[orders.status]", "new"],
+          ["filter_expression", "1 = 1"],
+          ["sorts", "orders.created_year,orders.status"],
+          ["limit", "7"],
+          ["column_limit", "8"],
+          ["total", "on"],
+          ["row_total", "right"],
+          ["subtotals", "orders.created_year"],
+          ["query_timezone", "America/New_York"],
+          ["dynamic_fields", "[]"],
+          ["vis", '{"type":"table"}']
+        ]
+      )
+      assert.deepStrictEqual(others, {
+        ...body,
+        share_url: `http://embedded.looker/x/${client_id}`,
+        expanded_share_url: `http://embedded.looker${url}`,
+        has_table_calculations: false
+      })
+      assert.isTrue(url.startsWith("/explore/embedded/orders?"))
+      assert.deepStrictEqual(can, {
+        run: true,
+        see_results: true,
+        explore: true,
+        create: true,
+        show: true,
+        download: true
+      })
+      assert.deepStrictEqual([id, slug, client_id], ["587929544862684", "06nm0nf", "K16FOW9H3roizNeN7oy6h0"])
+    }).pipe(Effect.provide(queries))
+  )
+
+  it.effect("has null for each key that is left out", () =>
+    Effect.gen(function* () {
+      const store = yield* QueryStore.QueryStore
+      const { query } = yield* store.create({ ...input, pivots: null, limit: null })
+      const { can, client_id, expanded_share_url, id, share_url, slug, url, ...others } = query
+      assert.strictEqual(url, "/explore/embedded/orders?fields=orders.id")
+      assert.deepStrictEqual(others, {
+        ...input,
+        pivots: null,
+        fill_fields: null,
+        filters: null,
+        filter_expression: null,
+        sorts: null,
+        limit: null,
+        column_limit: null,
+        total: null,
+        row_total: null,
+        subtotals: null,
+        vis_config: null,
+        filter_config: null,
+        visible_ui_sections: null,
+        dynamic_fields: null,
+        query_timezone: null,
+        has_table_calculations: false
+      })
+    }).pipe(Effect.provide(queries))
+  )
+
+  it.effect("may have a megabyte of configuration that is never used, and is refused with more", () =>
+    Effect.gen(function* () {
+      const store = yield* QueryStore.QueryStore
+      // The two are measured as the JSON of a list.
+      const config = (length: number) => ({ a: "x".repeat(length - '[{"a":""},null]'.length) })
+      assert.isString((yield* store.create({ ...input, vis_config: config(1_000_000) })).query.id)
+      for (const key of ["vis_config", "filter_config"] as const) {
+        const error = yield* Effect.flip(store.create({ ...input, [key]: config(1_000_001) }))
+        assert.deepStrictEqual(
+          error.errors.map(({ code, field }) => [field, code]),
+          [[key, "invalid"]]
+        )
+      }
+    }).pipe(Effect.provide(queries))
+  )
+
+  it.effect("may be nested a hundred levels deep, and is refused when it is deeper", () =>
+    Effect.gen(function* () {
+      const store = yield* QueryStore.QueryStore
+      const nested = (levels: number): Record<string, unknown> => (levels === 1 ? {} : { a: nested(levels - 1) })
+      assert.isString((yield* store.create({ ...input, vis_config: nested(100) })).query.id)
+      const error = yield* Effect.flip(store.create({ ...input, vis_config: nested(101) }))
+      assert.deepStrictEqual(
+        error.errors.map(({ code, field }) => [field, code]),
+        [["vis_config", "invalid"]]
+      )
+    }).pipe(Effect.provide(queries))
+  )
+
   it.effect("is the same with what is sent in another way, and with what only Looker sets", () =>
     Effect.gen(function* () {
       const store = yield* QueryStore.QueryStore

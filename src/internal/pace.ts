@@ -38,8 +38,8 @@ const burst = 0.9
  * doubles it.
  */
 const firstDoubling = second
-const doublingOfLimit = 60 * second
-const longestDoubling = 120 * second
+const doublingOfLimit = 75 * second
+const longestDoubling = 150 * second
 
 /** A pace that has grown so many times without a refusal says nothing any more. */
 const mostGrowth = 10
@@ -51,14 +51,15 @@ const memory = 60 * second
 interface Window {
   /** Accepted requests per second. */
   readonly rate: number
-  readonly accepted: number
+  /** Accepted requests whose tokens did not come back while they were sent, but before. */
+  readonly fromBucket: number
 }
 
 export class Pace {
   private refusedAt = Number.NEGATIVE_INFINITY
   private pausedUntil = Number.NEGATIVE_INFINITY
   private windows: ReadonlyArray<Window> = []
-  private windowSince = 0
+  private windowSince = Number.NEGATIVE_INFINITY
   private accepted = 0
   /** Requests per second at the end of the last pause. */
   private rate = Number.POSITIVE_INFINITY
@@ -104,7 +105,7 @@ export class Pace {
     // While nothing is sent the bucket fills, and what was accepted before says nothing about the rate.
     if (now - Math.max(this.sentAt, this.pausedUntil) > second) {
       this.accepted = 0
-      this.windowSince = now - usualBucket
+      this.windowSince = now
     }
     this.sentAt = now
     this.tokens--
@@ -134,11 +135,11 @@ export class Pace {
     const pause = this.pausedUntil - this.refusedAt
     if (isMeasured) {
       this.accepted = 0
-      this.windowSince = this.windows.length === 0 ? now + Math.max(0, pause - usualBucket) : now
+      this.windowSince = now
     }
     this.tokens = 0
     this.tokensAt = now
-    const inBucket = Math.min((this.rate * pause) / second, ...this.windows.map(({ accepted }) => accepted))
+    const inBucket = Math.min((this.rate * pause) / second, ...this.windows.map(({ fromBucket }) => fromBucket))
     this.mostTokens = Math.max(1, burst * inBucket)
     return isNew
   }
@@ -150,17 +151,19 @@ export class Pace {
       this.doubling = firstDoubling
       return true
     }
-    const { accepted, isKnown, rate } = this
-    const millis = now - this.windowSince
+    const { accepted, isKnown, pausedUntil, rate, windows, windowSince } = this
+    const idle = pausedUntil > windowSince ? pausedUntil - windowSince : usualBucket
+    const busy = now - Math.max(pausedUntil, windowSince)
+    const millis = busy + (windows.length === 0 ? Math.min(idle, usualBucket) : idle)
     if (millis < shortestWindow && accepted < fewestAccepted) return false
     const measured = (accepted * second) / millis
-    const before = isKnown ? rate : (this.windows.at(-1)?.rate ?? 0)
+    const before = isKnown ? rate : (windows.at(-1)?.rate ?? 0)
     const isSame = Math.abs(measured / before - 1) <= tolerance
     const isLimit = this.refusedTogether > 1 && this.refusedTogether >= this.underWayThen * refusedByLimit
     // With tokens left, too much was sent at once, which does not make the rate wrong.
     const isBurst = isKnown && this.tokens >= 1
-    const window = { rate: isBurst ? Math.max(rate, measured) : measured, accepted }
-    this.windows = [...this.windows.slice(1 - windowsKept), window]
+    const best = isBurst ? Math.max(rate, measured) : measured
+    this.windows = [...windows.slice(1 - windowsKept), { rate: best, fromBucket: accepted - (best * busy) / second }]
     if (isLimit || isSame || isKnown) this.rate = Math.max(1, ...this.windows.map(({ rate }) => rate))
     if (!isBurst) this.doubling = isSame ? Math.min(this.doubling * 2, longestDoubling) : firstDoubling
     if (isLimit) this.doubling = Math.max(this.doubling, doublingOfLimit)

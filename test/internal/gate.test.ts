@@ -17,10 +17,10 @@ const open = (concurrency = 48) => gate.make<Refused>({ concurrency, refusal: (e
 /** A server that takes `perSecond` requests in the long run and as many at once, and answers after `latency`. */
 const server = (options: {
   readonly perSecond: number
-  readonly retryAfter?: Duration.Input
+  readonly retryAfter?: Duration.Input | ((now: number) => Duration.Input)
   readonly latency?: Duration.Input
 }) => {
-  const seen = { requests: 0, refused: 0, atATime: 0, most: 0 }
+  const seen = { requests: 0, refused: 0, lastRefusedAt: 0, atATime: 0, most: 0 }
   let tokens = options.perSecond
   let since = 0
   const request = Effect.gen(function* () {
@@ -33,7 +33,11 @@ const server = (options: {
     since = now
     if (tokens < 1) {
       seen.refused++
-      return yield* Effect.fail(new Refused(Duration.fromInputUnsafe(options.retryAfter ?? "1 second")))
+      seen.lastRefusedAt = now
+      const { retryAfter = "1 second" } = options
+      return yield* Effect.fail(
+        new Refused(Duration.fromInputUnsafe(typeof retryAfter === "function" ? retryAfter(now) : retryAfter))
+      )
     }
     tokens--
   })
@@ -176,14 +180,14 @@ describe("gate", () => {
         )
         yield* timed(Effect.all(many, { concurrency: "unbounded" }), { step: "1 millis" })
         const upTo = (seconds: number) => sent.filter((at) => at < seconds * 1000).length
-        // 80 requests in 2 seconds of a pause, of which the bucket is taken to keep one second's worth at first, and 2 seconds after it.
+        // 80 requests in 2 seconds, and after a pause in which the bucket is taken to fill with no more than one second's worth.
         const rate = 80 / 3
-        const atOnce = 0.9 * rate * 2
+        const atOnce = 0.9 * rate
         assert.strictEqual(sent[0], 0)
         assert.closeTo(sent.filter((at) => at < 5).length, atOnce, 2)
         for (const seconds of [1, 5, 10, 30, 60]) {
-          // The integral of 1 + (t / 60) ** 3.
-          const expected = atOnce + rate * (seconds + seconds ** 4 / (4 * 60 ** 3))
+          // The integral of 1 + (t / 75) ** 3.
+          const expected = atOnce + rate * (seconds + seconds ** 4 / (4 * 75 ** 3))
           assert.closeTo(upTo(seconds), expected, 3 + expected / 100, `in ${seconds} seconds`)
         }
       })
@@ -211,6 +215,77 @@ describe("gate", () => {
       })
     )
   }
+
+  const forms = [
+    ["in seconds", () => 1000],
+    // A date has whole seconds.
+    ["as a date", (now: number) => Math.ceil(now / 1000 + 1) * 1000 - now],
+    ["absent", () => 0]
+  ] as const
+  for (const perSecond of [5, 20, 100, 1000]) {
+    for (const [form, retryAfter] of forms) {
+      it.effect(`finds a limit of ${perSecond} a second within seconds and keeps to it (Retry-After ${form})`, () =>
+        Effect.gen(function* () {
+          const through = yield* open()
+          const { request, seen } = server({ perSecond, retryAfter })
+          const seconds = 12
+          const { millis } = yield* timed(many(perSecond * (seconds + 1), through("submission", request)), {
+            step: "1 millis"
+          })
+          // The bucket holds one second's worth, and a date costs up to two seconds for each of the first refusals.
+          assert.isAtMost(millis, seconds * 1000 * 1.08 + (form === "as a date" ? 3000 : 1000))
+          // Those under way at the first refusal, and at the second.
+          assert.isAtMost(seen.refused, perSecond === 1000 ? 80 : 40)
+          if (form !== "absent") assert.isAtMost(seen.lastRefusedAt, 6000)
+        })
+      )
+    }
+  }
+
+  it.effect("is not slowed down by a stray refusal", () =>
+    Effect.gen(function* () {
+      const through = yield* open()
+      const { request } = server({ perSecond: 1e9 })
+      let count = 0
+      const stray = Effect.suspend(() =>
+        ++count % 150 === 3 ? Effect.fail(new Refused(Duration.seconds(1))) : request
+      )
+      const { millis } = yield* timed(many(600, through("submission", stray)), { step: "1 millis" })
+      assert.isAtMost(millis, Math.ceil(count / 150) * 1500)
+    })
+  )
+
+  it.effect("sends the starts before other submissions once a limit is known, and in their order before", () =>
+    Effect.gen(function* () {
+      const through = yield* open(1)
+      const order = Effect.fnUntraced(function* () {
+        const sent: Array<string> = []
+        const send = (kind: gate.Kind) =>
+          through(
+            kind,
+            Effect.delay(
+              Effect.sync(() => void sent.push(kind)),
+              "1 millis"
+            )
+          )
+        yield* timed(
+          Effect.all([send("submission"), send("submission"), send("start"), send("submission"), send("start")], {
+            concurrency: "unbounded"
+          }),
+          { step: "1 millis" }
+        )
+        return sent
+      })
+      assert.deepStrictEqual(yield* order(), ["submission", "submission", "start", "submission", "start"])
+      const refused = through("urgent", Effect.delay(Effect.fail(new Refused(Duration.seconds(1))), "1 millis"))
+      for (let refusals = 0; refusals < 2; refusals++) {
+        const twice = [Effect.ignore(refused), Effect.ignore(refused)]
+        yield* timed(Effect.all(twice, { concurrency: "unbounded" }), { step: "1 millis" })
+        yield* pass("1 second")
+      }
+      assert.deepStrictEqual(yield* order(), ["submission", "start", "start", "submission", "submission"])
+    })
+  )
 
   it.effect("lets polls overtake submissions", () =>
     Effect.gen(function* () {

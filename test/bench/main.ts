@@ -73,10 +73,23 @@ const quantile = (values: ReadonlyArray<number>, part: number): number => {
 const boundMillis = ({ limit }: Scenario["stub"], { tasks }: StubStats): number => {
   if (limit === undefined) return Number.NaN
   const ends = tasks.map(({ createdAt, doneAt }, index) => {
-    const requestsBefore = 1 + 2 * (index + 1)
+    const requestsBefore = 2 * (index + 1)
     return (Math.max(0, requestsBefore - limit.burst) / limit.perSecond) * 1000 + doneAt - createdAt
   })
   return Math.max(...ends)
+}
+
+/** The union of the pauses that the stub asked for: how long it is, and of how many parts. */
+const paused = (pauses: StubStats["pauses"]) => {
+  let millis = 0
+  let count = 0
+  let end = Number.NEGATIVE_INFINITY
+  for (const { from, until } of pauses.toSorted((one, other) => one.from - other.from)) {
+    if (from > end) count++
+    millis += Math.max(0, until - Math.max(from, end))
+    end = Math.max(end, until)
+  }
+  return { millis, count }
 }
 
 const measure = (scenario: Scenario, report: ClientReport, stats: StubStats): Run => {
@@ -104,6 +117,8 @@ const measure = (scenario: Scenario, report: ClientReport, stats: StubStats): Ru
   const { login = 0, logout = 0 } = stats.byEndpoint
   const orphans = stats.tasks.filter(({ id, killed }) => !killed && !delivered.has(id)).length
   const resultsAt = stats.tasks[0]?.resultsAt ?? Number.NaN
+  const pauses = paused(stats.pauses)
+  const { perPause = 0, perPausedMilli = 0 } = scenario.allowance ?? {}
   const wall = kind === "stream" ? (report.deliveries.at(-1)?.at ?? Number.NaN) - resultsAt : report.wallMillis
   return {
     errors,
@@ -122,6 +137,9 @@ const measure = (scenario: Scenario, report: ClientReport, stats: StubStats): Ru
       tooMany: stats.tooMany,
       tooManyPercent: (100 * stats.tooMany) / stats.requests,
       wall,
+      pauses: pauses.count,
+      paused: pauses.millis,
+      wallBesidesPauses: wall - perPause * pauses.count - perPausedMilli * pauses.millis,
       wallToBound: wall / boundMillis(scenario.stub, stats),
       firstRow: (report.firstRowAt ?? Number.NaN) - resultsAt
     }
@@ -141,7 +159,10 @@ const figure = (runs: ReadonlyArray<Run>, metric: Metric): number =>
 
 const runScenario = async (scenario: Scenario, runs: number): Promise<Map<Contestant, Array<Run>>> => {
   const results = new Map<Contestant, Array<Run>>(scenario.contestants.map((contestant) => [contestant, []]))
-  const stubs = await Promise.all(scenario.contestants.map(() => startStub({ ...scenario.stub, seed: 1 })))
+  const { refusals, ...calm } = scenario.stub
+  const stubs = await Promise.all(
+    scenario.contestants.map(({ isCalm }) => startStub({ ...calm, ...(refusals && !isCalm && { refusals }), seed: 1 }))
+  )
   const runOne = async (contestant: Contestant, stub: Stub, seed: number) => {
     await stub.reset(seed)
     const { oneQuery = false, options = {} } = contestant
@@ -180,6 +201,9 @@ const headings: Readonly<Record<Metric, string>> = {
   tooMany: "429s",
   tooManyPercent: "429 %",
   wall: "wall ms",
+  pauses: "pauses",
+  paused: "paused ms",
+  wallBesidesPauses: "wall less allowance ms",
   wallToBound: "wall/bound",
   firstRow: "first row ms"
 }

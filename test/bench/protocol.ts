@@ -15,8 +15,13 @@ export interface StubOptions {
   readonly large?: { readonly every: number; readonly rows: number }
   /** Bodies are sent no faster, on each connection. */
   readonly bytesPerSecond?: number
-  /** Token bucket: 429 with `Retry-After` in whole seconds when it is empty. */
+  /** Token bucket, for all requests but logins: 429 with `Retry-After` in whole seconds when it is empty. */
   readonly limit?: { readonly perSecond: number; readonly burst: number }
+  /** 429 without a limit: for this part of all requests but logins, or for every nth request that creates something. */
+  readonly refusals?: { readonly retryAfterSeconds: number } & (
+    | { readonly part: number }
+    | { readonly everyCreate: number }
+  )
   /** The part of requests that end as 502, 503 or a reset: half of them before the work is done, half after it. */
   readonly faults?: number
   /** Tokens are refused after `lifeMillis`, which is what a login announces, unless they are to be revoked before. */
@@ -29,6 +34,8 @@ export interface StubStats {
   readonly byEndpoint: Readonly<Record<string, number>>
   readonly connections: number
   readonly tooMany: number
+  /** From each 429 to the end of its `Retry-After`. */
+  readonly pauses: ReadonlyArray<{ readonly from: number; readonly until: number }>
   readonly faults: number
   /** Tasks whose creator was never told the id, because of a fault. */
   readonly lostCreates: number
@@ -68,6 +75,8 @@ export interface ClientOptions {
   readonly tries?: number
   /** How many queries and tasks are being created at a time. */
   readonly submitters?: number
+  /** How many queries run at a time; all, unless it is set. */
+  readonly atATime?: number
   readonly http?: "undici" | "fetch"
   readonly policy?: Pick<
     LookerPolicy.Options,

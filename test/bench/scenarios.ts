@@ -20,6 +20,9 @@ export type Metric =
   | "tooManyPercent"
   | "wall"
   | "wallToBound"
+  | "pauses"
+  | "paused"
+  | "wallBesidesPauses"
   | "firstRow"
 
 export interface Contestant {
@@ -27,6 +30,8 @@ export interface Contestant {
   readonly file: string
   readonly options?: ClientOptions
   readonly oneQuery?: boolean
+  /** Its stub refuses nothing without a limit. */
+  readonly isCalm?: boolean
 }
 
 /** `atMost` of the unit, or as a multiple of what the contestant `than` has. */
@@ -45,6 +50,8 @@ export interface Scenario {
   readonly contestants: ReadonlyArray<Contestant>
   /** The contestants run at the same time, each against a stub of its own: for what does not measure times. */
   readonly together?: boolean
+  /** What `wallBesidesPauses` leaves out of the wall time: milliseconds for each pause, and for each millisecond of one. */
+  readonly allowance?: { readonly perPause?: number; readonly perPausedMilli: number }
   readonly columns: ReadonlyArray<Metric>
   readonly targets: ReadonlyArray<Target>
 }
@@ -69,6 +76,8 @@ const eagerOneQuery: Contestant = { ...eager, label: "ours, eager, one query", o
 const byDefault: Contestant = { label: "ours", file: ours }
 /** Where the answer to `create_query_task` gets lost, a program that wants its rows anyway has to say so. */
 const insistent: Contestant = { label: "ours", file: ours, options: { policy: { repeatCreateQueryTask: true } } }
+const fifteen: Contestant = { label: "ours, 15 at a time", file: ours, options: { atATime: 15 } }
+const forty: Contestant = { label: "ours, 40 at a time", file: ours, options: { atATime: 40 } }
 const onFetch: Contestant = { label: "ours on fetch", file: ours, options: { http: "fetch" } }
 
 const sdkLoop: Contestant = { label: "SDK loop", file: "sdkLoop" }
@@ -91,6 +100,17 @@ const fetchPatient: Contestant = {
   options: { pollMillis: 500, tries: 1000, submitters: 4 }
 }
 const fetchNaive: Contestant = { label: "fetch naive", file: "fetchBatched", options: { submitters: 1000 } }
+const fetchFifteen: Contestant = {
+  label: "fetch batched 0.5 s, 15 submitters",
+  file: "fetchBatched",
+  options: { pollMillis: 500, tries: 1000, submitters: 15 }
+}
+/** The same where nothing is refused. */
+const calm = (contestant: Contestant): Contestant => ({
+  ...contestant,
+  label: `${contestant.label}, none refused`,
+  isCalm: true
+})
 const undiciBatched: Contestant = { label: "undici batched 0.1 s", file: "undiciBatched" }
 
 // ---- how Looker behaves ----
@@ -158,13 +178,15 @@ const limited: Scenario = {
   title: "100 tasks under a limit of 100 requests/s",
   stub: { ...usual, limit },
   job: { kind: "tasks", count: 100, deadlineMillis: 60 * second },
-  contestants: [byDefault, sdkLoop, fetchNaive, sdkMultiTenTries],
+  contestants: [byDefault, sdkLoop, fetchNaive, sdkMultiTenTries, fetchPatient],
   together: true,
-  columns: ["failed", "requestsPerTask", "tooMany", "tooManyPercent", "p50", "wall"],
+  columns: ["failed", "requestsPerTask", "tooMany", "tooManyPercent", "p50", "p99", "wall"],
   targets: [
     { of: byDefault, metric: "failed", atMost: 0 },
     { of: byDefault, metric: "requestsPerTask", atMost: 2.5 },
-    { of: byDefault, metric: "tooManyPercent", atMost: 5 }
+    { of: byDefault, metric: "tooManyPercent", atMost: 5 },
+    { of: byDefault, metric: "p50", atMost: 200 },
+    { of: byDefault, metric: "p99", atMost: 600 }
   ]
 }
 
@@ -175,13 +197,72 @@ const thousandLimited: Scenario = {
   job: { kind: "tasks", count: 1000, deadlineMillis: 90 * second },
   contestants: [byDefault, sdkLoop, sdkLoopTenTries, sdkMultiTenTries, fetchPatient],
   together: true,
-  columns: ["failed", "requestsPerTask", "tooMany", "wall", "wallToBound", "p50"],
+  columns: ["failed", "requestsPerTask", "tooMany", "wall", "wallToBound", "p50", "p99"],
   targets: [
     { of: byDefault, metric: "failed", atMost: 0 },
     { of: byDefault, metric: "wallToBound", atMost: 1.1 },
+    { of: byDefault, metric: "wall", atMost: 1, than: fetchPatient },
+    { of: byDefault, metric: "p50", atMost: 1, than: fetchPatient },
+    { of: byDefault, metric: "p99", atMost: 1, than: fetchPatient },
     { of: byDefault, metric: "tooMany", atMost: 34 }
   ]
 }
+
+const tightLimited: Scenario = {
+  name: "tight-limit",
+  title: "200 tasks of 0.2 s under a limit of 20 requests/s",
+  stub: { durations: steady(200), rows: 10, limit: { perSecond: 20, burst: 20 } },
+  job: { kind: "tasks", count: 200, deadlineMillis: 90 * second },
+  contestants: [byDefault, fifteen, sdkMultiTenTries, fetchPatient],
+  together: true,
+  columns: ["failed", "requestsPerTask", "tooMany", "wall", "p50", "p99"],
+  targets: [byDefault, fifteen].flatMap(
+    (of): ReadonlyArray<Target> => [
+      { of, metric: "failed", atMost: 0 },
+      { of, metric: "wall", atMost: 1.05, than: fetchPatient },
+      { of, metric: "p50", atMost: 1, than: fetchPatient },
+      { of, metric: "p99", atMost: 1, than: fetchPatient }
+    ]
+  )
+}
+
+const strayRefusals: Scenario = {
+  name: "stray-refusals",
+  title: "200 tasks of 0.2 s, 1 % of requests refused for 1 s without a limit",
+  stub: { durations: steady(200), rows: 10, refusals: { part: 0.01, retryAfterSeconds: 1 } },
+  job: { kind: "tasks", count: 200, deadlineMillis: 90 * second },
+  contestants: [fifteen, calm(fifteen), forty, calm(forty), sdkMultiTenTries, fetchFifteen],
+  together: true,
+  allowance: { perPausedMilli: 1, perPause: second / 2 },
+  columns: ["failed", "requestsPerTask", "tooMany", "wall", "pauses", "paused", "wallBesidesPauses", "p50", "p99"],
+  targets: []
+}
+
+const refusedCreates: Scenario = {
+  name: "refused-creates",
+  title: "40 tasks of 0.2 s, every tenth create refused for 2 s",
+  stub: { durations: steady(200), rows: 10, refusals: { everyCreate: 10, retryAfterSeconds: 2 } },
+  job: { kind: "tasks", count: 40, deadlineMillis: 90 * second },
+  contestants: [byDefault, calm(byDefault), sdkMultiTenTries, fetchPatient],
+  together: true,
+  allowance: { perPausedMilli: 1.3 },
+  columns: ["failed", "requestsPerTask", "tooMany", "wall", "pauses", "paused", "wallBesidesPauses"],
+  targets: []
+}
+
+/** What refusals cost may not be more than the scenario allows. */
+const withinAllowance = (scenario: Scenario, ...contestants: ReadonlyArray<Contestant>): Scenario => ({
+  ...scenario,
+  targets: contestants.flatMap((of) => {
+    const than = scenario.contestants.find(({ label }) => label === calm(of).label)
+    return than === undefined
+      ? []
+      : [
+          { of, metric: "failed", atMost: 0 },
+          { of, metric: "wallBesidesPauses", atMost: 1, than }
+        ]
+  })
+})
 
 const faulty: Scenario = {
   name: "faults",
@@ -273,6 +354,9 @@ export const scenarios: ReadonlyArray<Scenario> = [
   ten,
   limited,
   thousandLimited,
+  tightLimited,
+  withinAllowance(strayRefusals, fifteen, forty),
+  withinAllowance(refusedCreates, byDefault),
   faulty,
   tokens("revoked", "200 tasks, tokens revoked after 5 s", true),
   tokens("expiring", "200 tasks, tokens that live 5 s", false),
@@ -292,12 +376,13 @@ export const shorten = (scenario: Scenario): Scenario => {
     ...scenario,
     together: true,
     contestants: scenario.contestants.slice(0, shortContestants),
-    job: { ...job, count: Math.min(job.count, job.kind === "calls" ? 100 : 30), deadlineMillis: 4 * second },
+    job: { ...job, count: Math.min(job.count, job.kind === "calls" ? 100 : 30), deadlineMillis: 10 * second },
     stub: {
       ...stub,
       durations: sigma === 0 ? stub.durations : { medianMillis: medianMillis / 10, sigma, capMillis: second },
       rows: Math.min(stub.rows, 5000),
       ...(stub.large && { large: { every: 10, rows: 2000 } }),
+      ...(stub.refusals && { refusals: { ...stub.refusals, retryAfterSeconds: 1 } }),
       ...(stub.tokens && { tokens: { ...stub.tokens, lifeMillis: second } })
     }
   }

@@ -74,6 +74,7 @@ const resultChunks = (task: StubTask): Iterable<Buffer> =>
 interface State {
   readonly stats: { -readonly [Key in keyof StubStats]: StubStats[Key] } & {
     byEndpoint: Record<string, number>
+    pauses: Array<StubStats["pauses"][number]>
     tasks: Array<StubTask>
   }
   readonly queries: Map<string, string>
@@ -84,12 +85,22 @@ interface State {
   readonly duration: () => number
   readonly chance: () => number
   readonly allowance: { tokens: number; at: number }
+  readonly counts: { creates: number }
 }
 
 const fresh = (seed: number): State => {
   const forDurations = randomOf(seed)
   return {
-    stats: { requests: 0, byEndpoint: {}, connections: 0, tooMany: 0, faults: 0, lostCreates: 0, tasks: [] },
+    stats: {
+      requests: 0,
+      byEndpoint: {},
+      connections: 0,
+      tooMany: 0,
+      pauses: [],
+      faults: 0,
+      lostCreates: 0,
+      tasks: []
+    },
     queries: new Map(),
     tasks: new Map(),
     tokens: new Map(),
@@ -97,7 +108,8 @@ const fresh = (seed: number): State => {
     seed,
     duration: () => durationFrom(forDurations),
     chance: randomOf(seed + 1_000_000),
-    allowance: { tokens: options.limit?.burst ?? 0, at: now() }
+    allowance: { tokens: options.limit?.burst ?? 0, at: now() },
+    counts: { creates: 0 }
   }
 }
 
@@ -238,7 +250,7 @@ const route = (method: string, path: string, query: string, body: string): [stri
 
 // ---- gates ----
 
-/** Seconds to wait, in whole ones, or undefined: go on. */
+/** Seconds to wait, in whole ones; undefined for a request within the limit. */
 const overLimit = (): number | undefined => {
   if (options.limit === undefined) return undefined
   const { burst, perSecond } = options.limit
@@ -249,6 +261,17 @@ const overLimit = (): number | undefined => {
   if (allowance.tokens < 1) return Math.ceil((1 - allowance.tokens) / perSecond)
   allowance.tokens--
   return undefined
+}
+
+/** Seconds to wait after a refusal that no limit is the reason of. */
+const refusal = (method: string): number | undefined => {
+  const { refusals } = options
+  if (refusals === undefined) return undefined
+  const isRefused =
+    "part" in refusals
+      ? state.chance() < refusals.part
+      : method === "POST" && ++state.counts.creates % refusals.everyCreate === 0
+  return isRefused ? refusals.retryAfterSeconds : undefined
 }
 
 const isLoggedIn = (authorization: string | undefined) =>
@@ -344,9 +367,10 @@ const serve = async (request: IncomingMessage, response: ServerResponse) => {
   const [endpoint, work] = route(method, path, query, await bodyOf(request))
   stats.requests++
   stats.byEndpoint[endpoint] = (stats.byEndpoint[endpoint] ?? 0) + 1
-  const wait = overLimit()
+  const wait = endpoint === "login" ? undefined : (overLimit() ?? refusal(method))
   if (wait !== undefined) {
     stats.tooMany++
+    stats.pauses.push({ from: now(), until: now() + wait * 1000 })
     return send(response, problem(429, "Too many requests", { "retry-after": String(wait) }))
   }
   const fault = faultOf()

@@ -40,7 +40,7 @@ await runClient({
                 onFailure: (error) => deliver.error(index, error, "taskId" in error ? error.taskId : undefined)
               })
             ),
-          { concurrency: "unbounded", discard: true }
+          { concurrency: job.options.atATime ?? "unbounded", discard: true }
         )
       )
     ),

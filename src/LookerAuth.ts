@@ -9,12 +9,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
 import * as LookerApi from "./api/LookerApi.ts"
 import * as caller from "./internal/caller.ts"
 import * as httpError from "./internal/httpError.ts"
 import { LookerConfig } from "./LookerConfig.ts"
 import * as LookerError from "./LookerError.ts"
+import * as LookerMetrics from "./LookerMetrics.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 
 /**
@@ -115,6 +117,7 @@ export const make = Effect.gen(function* () {
         usable: Duration.subtract(lifetime, lead)
       }
     }),
+    Effect.tap(Metric.update(LookerMetrics.logins, 1)),
     Effect.tap(({ token }) => enterWorkspace(token)),
     Effect.withSpan("LookerAuth.login")
   )

@@ -16,6 +16,7 @@ import * as httpError from "./internal/httpError.ts"
 import { LookerAuth } from "./LookerAuth.ts"
 import { LookerConfig } from "./LookerConfig.ts"
 import type { HttpError } from "./LookerError.ts"
+import * as LookerMetrics from "./LookerMetrics.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 
 /**
@@ -61,6 +62,7 @@ export const make = Effect.gen(function* () {
     )
   }
   const clock = yield* Clock.Clock
+  const context = yield* Effect.context<never>()
   const open = yield* gate.make<HttpError>({
     concurrency: policy.concurrentSubmissions,
     refusal: (error) => {
@@ -69,7 +71,9 @@ export const make = Effect.gen(function* () {
       return retryAfter === undefined
         ? Duration.zero
         : Duration.min(Headers.retryAfterDelay(retryAfter, clock.currentTimeMillisUnsafe()), policy.retryAfterCap)
-    }
+    },
+    onChange: logChange,
+    onPause: (millis) => LookerMetrics.paused.updateUnsafe(millis, context)
   })
 
   return LookerHttp.of({
@@ -86,6 +90,30 @@ export const layer: Layer.Layer<LookerHttp, never, LookerConfig | LookerAuth | H
   LookerHttp,
   make
 )
+
+const logChange = (change: gate.Change): Effect.Effect<void> => {
+  switch (change._tag) {
+    case "Paused": {
+      return Effect.logWarning(`Looker answers 429: no requests for ${formatMillis(change.millis)}`)
+    }
+    case "Slowed": {
+      const { perSecond } = change
+      const figure = perSecond < 10 ? perSecond.toFixed(1) : perSecond.toFixed(0)
+      return Effect.logWarning(
+        `Looker answers 429: at most ${figure} requests per second, slowly more as long as it accepts them`
+      )
+    }
+    case "Resumed": {
+      const { after, refused } = change
+      const requests = refused === 1 ? "1 request was" : `${refused} requests were`
+      return Effect.logWarning(
+        `Requests are sent without a limit again, ${formatMillis(after)} after the first 429: ${requests} refused`
+      )
+    }
+  }
+}
+
+const formatMillis = (millis: number): string => Duration.format(Duration.millis(Math.round(millis)))
 
 /** Keeps to the rate limit of the policy, if it has one. */
 const limited = Effect.fnUntraced(function* (httpClient: caller.BoundClient, baseUrl: string) {

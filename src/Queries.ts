@@ -49,16 +49,21 @@ export const make = Effect.gen(function* () {
   const createQuery = (query: Query.QueryInput, options: Options = {}) =>
     call(LookerApi.createQuery, (send) =>
       send({ payload: Query.toInput(query), query: { fields: options.fields } })
-    ).pipe(traced.withSpan("Queries.createQuery"))
+    ).pipe(
+      traced.withSpan("Queries.createQuery", {
+        attributes: () => ({ "looker.query.model": query.model, "looker.query.explore": query.view }),
+        result: ({ id }: Query.Query) => ({ "looker.query.id": id })
+      })
+    )
 
   const query = (queryId: string, options: Options = {}) =>
     call(LookerApi.query, (send) => send({ params: { query_id: queryId }, query: { fields: options.fields } })).pipe(
-      traced.withSpan("Queries.query")
+      traced.withSpan("Queries.query", { attributes: () => ({ "looker.query.id": queryId }) })
     )
 
   const queryForSlug = (slug: string, options: Options = {}) =>
     call(LookerApi.queryForSlug, (send) => send({ params: { slug }, query: { fields: options.fields } })).pipe(
-      traced.withSpan("Queries.queryForSlug")
+      traced.withSpan("Queries.queryForSlug", { result: ({ id }: Query.Query) => ({ "looker.query.id": id }) })
     )
 
   return Queries.of({ createQuery, query, queryForSlug })

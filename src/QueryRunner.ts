@@ -183,6 +183,12 @@ export class QueryRunner extends Context.Service<
   }
 >()("effect-looker/QueryRunner") {}
 
+/** What spans say of a query. */
+const attributesOf = ({ model, view }: Query.QueryInput) => ({
+  "looker.query.model": model,
+  "looker.query.explore": view
+})
+
 /** Looker's default for one user (documentation, "Admin settings – Queries"). */
 const defaultConcurrency = 15
 
@@ -221,7 +227,14 @@ export const make = Effect.gen(function* () {
   })
 
   const run = <Row = ResultRows.Row>(input: Query.QueryInput, options: RunOptions<Row> = {}) =>
-    traced.withSpan("QueryRunner.run")(runUntraced(input, options))
+    traced.withSpan("QueryRunner.run", {
+      attributes: () => attributesOf(input),
+      result: ({ query, rows, taskId }: QueryResult<Row>) => ({
+        "looker.query.id": query.id,
+        "looker.task.id": taskId,
+        "looker.rows": rows.length
+      })
+    })(runUntraced(input, options))
 
   const runAll = <Row = ResultRows.Row>(
     inputs: ReadonlyArray<Query.QueryInput>,
@@ -270,10 +283,11 @@ export const make = Effect.gen(function* () {
   ): Stream.Stream<Row, RunError> => {
     const { format = "json", row } = options
     return Effect.gen(function* () {
-      const { finished } = yield* finish(input, options, true).pipe(
+      const { finished, query } = yield* finish(input, options, true).pipe(
         Effect.catchTag("QueryFailed", (failure) => task.explain(failure, options))
       )
       const { taskId } = finished
+      yield* traced.annotate(() => ({ "looker.query.id": query.id, "looker.task.id": taskId }))
       const body = yield* task.body(taskId)
       const rows = ResultRows.fromStream(format, body.bytes, taskId)
       return row === undefined
@@ -282,7 +296,10 @@ export const make = Effect.gen(function* () {
             Stream.mapEffect((chunk) => ResultRows.decode(row, chunk, taskId)),
             Stream.flattenIterable
           )
-    }).pipe(Stream.unwrap, Stream.withSpan("QueryRunner.stream"))
+    }).pipe(
+      Stream.unwrap,
+      traced.withStreamSpan("QueryRunner.stream", () => attributesOf(input))
+    )
   }
 
   return QueryRunner.of({ run, runAll, stream })

@@ -13,8 +13,10 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import { elapsedMillis } from "./internal/elapsed.ts"
 import * as callOptions from "./internal/options.ts"
+import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 import type { Finished, WaitError } from "./QueryTaskPoller/Conclusion.ts"
@@ -78,7 +80,8 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     const registry = new Registry({
       chunkSize: policy.chunkSize,
       graceMillis: Duration.toMillis(policy.grace),
-      now: () => elapsedMillis(clock)
+      now: () => elapsedMillis(clock),
+      context: yield* Effect.context<never>()
     })
     const requests = yield* Requests.make(registry, wake)
     let closed = false
@@ -105,17 +108,28 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
         return entry.waiters === 0 ? requests.abandon(entry) : Effect.void
       })
 
+    /** With a tracer, the requests about the task are linked to the current span. */
+    const awaitEnd = (entry: Entry) =>
+      Effect.withFiber((fiber): Effect.Effect<Finished, WaitError> => {
+        const ended = Deferred.await(entry.ended)
+        const span = traced.isTraced(fiber) ? Context.getOrUndefined(fiber.context, Tracer.ParentSpan) : undefined
+        if (span === undefined) return ended
+        const trace = { span, tracer: fiber.getRef(Tracer.Tracer) }
+        entry.traces ??= new Set()
+        entry.traces.add(trace)
+        return Effect.onExit(ended, () => {
+          entry.traces?.delete(trace)
+          return Effect.annotateCurrentSpan("looker.task.status", entry.status)
+        })
+      })
+
     const wait = Effect.fnUntraced(function* (
       taskId: string,
       options: WaitOptions = {}
     ): Effect.fn.Return<Finished, WaitError> {
       const timeout =
         options.timeout === undefined ? undefined : yield* callOptions.duration("timeout", options.timeout)
-      const waiting = Effect.acquireUseRelease(
-        join(taskId, options.statusOnly ?? false),
-        (entry) => Deferred.await(entry.ended),
-        leave
-      )
+      const waiting = Effect.acquireUseRelease(join(taskId, options.statusOnly ?? false), awaitEnd, leave)
       if (timeout === undefined) return yield* waiting
       const message = `The task did not end within ${Duration.format(timeout)}`
       return yield* Effect.timeoutOrElse(waiting, {

@@ -222,7 +222,11 @@ export const make = Effect.gen(function* () {
   const kill = (taskId: string): Effect.Effect<void> =>
     tasks
       .killQuery(taskId)
-      .pipe(Effect.timeout(policy.cleanupTimeout), Effect.ignore, traced.withSpan("QueryTaskRun.kill"))
+      .pipe(
+        Effect.timeout(policy.cleanupTimeout),
+        Effect.ignore,
+        traced.withSpan("QueryTaskRun.kill", { attributes: () => ({ "looker.task.id": taskId }) })
+      )
 
   const createTask = (queryId: string, options: StartOptions, onCreated: (taskId: string) => void) =>
     tasks
@@ -251,7 +255,12 @@ export const make = Effect.gen(function* () {
   const start = (queryId: string, options: StartOptions = {}) =>
     Effect.uninterruptibleMask((restore) =>
       starting((onCreated) => createTask(queryId, options, onCreated), restore)
-    ).pipe(traced.withSpan("QueryTaskRun.start"))
+    ).pipe(
+      traced.withSpan("QueryTaskRun.start", {
+        attributes: () => ({ "looker.query.id": queryId }),
+        result: (taskId: string) => ({ "looker.task.id": taskId })
+      })
+    )
 
   const withTask = <A, E, R>(
     input: Query.QueryInput,
@@ -276,32 +285,40 @@ export const make = Effect.gen(function* () {
       })
     )
 
-  const body = Effect.fnUntraced(function* (taskId: string) {
+  const bodyUntraced = Effect.fnUntraced(function* (taskId: string) {
     const body = yield* tasks.queryTaskResults(taskId)
     if (Option.isSome(body)) return body.value
     return yield* new LookerError.UnexpectedResponse({
       message: `Looker says that task ${taskId} is complete, and then that it is not finished`,
       endpoint: resultsEndpoint(taskId)
     })
-  }, traced.withSpan("QueryTaskRun.body"))
+  })
 
-  const rows = Effect.fnUntraced(function* <Row = ResultRows.Row>(
-    finished: QueryTaskPoller.Finished,
-    options: RowsOptions<Row> = {}
-  ): Effect.fn.Return<TaskRows<Row>, LookerError.ReadError | LookerError.QueryFailed | LookerError.TruncatedResult> {
-    const { format = "json", row } = options
-    const { taskId } = finished
-    const data = ResultRows.isResult(format, finished.data)
-      ? finished.data
-      : yield* ResultRows.parse(format, yield* Effect.flatMap(body(taskId), ({ text }) => text), taskId)
-    const { rows, warnings } = yield* ResultRows.fromData(format, data, taskId)
-    return {
-      taskId,
-      rows: row === undefined ? (rows as ReadonlyArray<Row>) : yield* ResultRows.decode(row, rows, taskId),
-      warnings: finished.warnings.length > 0 ? finished.warnings : warnings,
-      data
-    }
-  }, traced.withSpan("QueryTaskRun.rows"))
+  const body = (taskId: string) =>
+    traced.withSpan("QueryTaskRun.body", { attributes: () => ({ "looker.task.id": taskId }) })(bodyUntraced(taskId))
+
+  const rows = Effect.fnUntraced(
+    function* <Row = ResultRows.Row>(
+      finished: QueryTaskPoller.Finished,
+      options: RowsOptions<Row> = {}
+    ): Effect.fn.Return<TaskRows<Row>, LookerError.ReadError | LookerError.QueryFailed | LookerError.TruncatedResult> {
+      const { format = "json", row } = options
+      const { taskId } = finished
+      const data = ResultRows.isResult(format, finished.data)
+        ? finished.data
+        : yield* ResultRows.parse(format, yield* Effect.flatMap(body(taskId), ({ text }) => text), taskId)
+      const { rows, warnings } = yield* ResultRows.fromData(format, data, taskId)
+      return {
+        taskId,
+        rows: row === undefined ? (rows as ReadonlyArray<Row>) : yield* ResultRows.decode(row, rows, taskId),
+        warnings: finished.warnings.length > 0 ? finished.warnings : warnings,
+        data
+      }
+    },
+    traced.withSpan("QueryTaskRun.rows", {
+      result: ({ rows, taskId }: TaskRows<unknown>) => ({ "looker.task.id": taskId, "looker.rows": rows.length })
+    })
+  )
 
   const explain = (failure: LookerError.QueryFailed, options: Pick<RowsOptions<unknown>, "format"> = {}) =>
     rows({ taskId: failure.taskId, data: undefined, warnings: [] }, options).pipe(
@@ -333,7 +350,12 @@ const makeCreateQuery = Effect.gen(function* () {
   })
 
   const createQuery = (query: Query.QueryInput) =>
-    Effect.flatMap(keyOf(query), (key) => Cache.get(created, key)).pipe(traced.withSpan("QueryTaskRun.createQuery"))
+    Effect.flatMap(keyOf(query), (key) => Cache.get(created, key)).pipe(
+      traced.withSpan("QueryTaskRun.createQuery", {
+        attributes: () => ({ "looker.query.model": query.model, "looker.query.explore": query.view }),
+        result: ({ id }: CreatedQuery) => ({ "looker.query.id": id })
+      })
+    )
 
   /** Looker does not know the id that was remembered: the query is created again. */
   const createAgain = (query: Query.QueryInput, lostId: string) =>
@@ -354,7 +376,9 @@ const makeWait = Effect.gen(function* () {
     options: WaitOptions = {}
   ): Effect.Effect<QueryTaskPoller.Finished, QueryTaskPoller.WaitError> => {
     const { onStatus, ...waitOptions } = options
-    const waiting = poller.wait(taskId, waitOptions).pipe(traced.withSpan("QueryTaskRun.wait"))
+    const waiting = poller
+      .wait(taskId, waitOptions)
+      .pipe(traced.withSpan("QueryTaskRun.wait", { attributes: () => ({ "looker.task.id": taskId }) }))
     if (onStatus === undefined) return waiting
     return Effect.scoped(
       Effect.gen(function* () {

@@ -19,7 +19,9 @@ import { withinEach } from "./internal/deadline.ts"
 import * as exactJson from "./internal/exactJson.ts"
 import * as httpError from "./internal/httpError.ts"
 import { JsonScanner } from "./internal/jsonScanner.ts"
+import * as received from "./internal/received.ts"
 import { scan } from "./internal/scan.ts"
+import { tasksIn } from "./internal/series.ts"
 import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerHttp } from "./LookerHttp.ts"
@@ -122,12 +124,28 @@ export const make = Effect.gen(function* () {
       : call(LookerApi.createQueryTask, (send) => Effect.tap(send({ payload: task, query: params }), onCreated), {
           grace: cleanupTimeout
         })
-    ).pipe(traced.withSpan("QueryTasks.createQueryTask"))
+    ).pipe(
+      Effect.tap(
+        Effect.withFiber(({ context }) => {
+          tasksIn("created").updateUnsafe(1, context)
+          return Effect.void
+        })
+      ),
+      traced.withSpan("QueryTasks.createQueryTask", {
+        attributes: () => ({ "looker.query.id": task.query_id, "looker.task.format": task.result_format }),
+        result: ({ id }: QueryTask.QueryTask) => ({ "looker.task.id": id })
+      })
+    )
 
   const queryTask = (taskId: string, options: { readonly fields?: string | undefined } = {}) =>
     call(LookerApi.queryTask, (send) =>
       send({ params: { query_task_id: taskId }, query: { fields: options.fields } })
-    ).pipe(traced.withSpan("QueryTasks.queryTask"))
+    ).pipe(
+      traced.withSpan("QueryTasks.queryTask", {
+        attributes: () => ({ "looker.task.id": taskId }),
+        result: ({ status }: QueryTask.QueryTask) => ({ "looker.task.status": status })
+      })
+    )
 
   const askMultiResults = (taskIds: ReadonlyArray<string>) => (send: Send<typeof LookerApi.queryTaskMultiResults>) =>
     Effect.map(
@@ -147,7 +165,9 @@ export const make = Effect.gen(function* () {
           Effect.map((parts) =>
             Object.fromEntries(parts.flatMap((part) => (part._tag === "Entry" ? [[part.taskId, part.entry]] : [])))
           ),
-          traced.withSpan("QueryTasks.queryTaskMultiResults")
+          traced.withSpan("QueryTasks.queryTaskMultiResults", {
+            attributes: () => ({ "looker.tasks": taskIds.length })
+          })
         )
 
   const queryTaskMultiResultsStream: QueryTasks["Service"]["queryTaskMultiResultsStream"] = (
@@ -165,12 +185,12 @@ export const make = Effect.gen(function* () {
       send({ params: { query_task_id: taskId }, responseMode: "response-only" })
     ).pipe(
       Effect.map((response) => resultBody(response, taskId, timeout)),
-      traced.withSpan("QueryTasks.queryTaskResults")
+      traced.withSpan("QueryTasks.queryTaskResults", { attributes: () => ({ "looker.task.id": taskId }) })
     )
 
   const killQuery = (taskId: string) =>
     call(LookerApi.killQuery, (send) => send({ params: { query_task_id: taskId } })).pipe(
-      traced.withSpan("QueryTasks.killQuery")
+      traced.withSpan("QueryTasks.killQuery", { attributes: () => ({ "looker.task.id": taskId }) })
     )
 
   const allRunningQueries = call(LookerApi.allRunningQueries, (send) => send({})).pipe(
@@ -219,7 +239,7 @@ const multiResultsParts = (
       Stream.fromIterableEffect
     )
   }
-  return response.stream.pipe(
+  return received.stream(LookerApi.queryTaskMultiResults.identifier, response).pipe(
     Stream.mapError(httpError.fromClientError),
     (bytes) => withinEach(bytes, timeout, () => Effect.fail(late)),
     Stream.decodeText,
@@ -267,16 +287,21 @@ const resultBody = (
   if (httpError.isNotFinished(response)) return Option.none()
   const brokenOff = (error: { readonly message: string }) =>
     new LookerError.TruncatedResult({ message: `The result broke off: ${error.message}`, taskId })
+  const endpoint = LookerApi.queryTaskResults.identifier
   const stalled = new LookerError.TruncatedResult({
     message: `The result stopped coming for ${Duration.toSeconds(timeout)} s`,
     taskId
   })
   return Option.some({
     contentType: response.headers["content-type"] ?? "",
-    text: response.text.pipe(
-      Effect.mapError(brokenOff),
-      Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(stalled) })
-    ),
-    bytes: withinEach(Stream.mapError(response.stream, brokenOff), timeout, () => Effect.fail(stalled))
+    text: received
+      .text(endpoint, response)
+      .pipe(
+        Effect.mapError(brokenOff),
+        Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(stalled) })
+      ),
+    bytes: withinEach(Stream.mapError(received.stream(endpoint, response), brokenOff), timeout, () =>
+      Effect.fail(stalled)
+    )
   })
 }

@@ -49,7 +49,7 @@ describe("a trace", () => {
       )
       assert.sameMembers(
         observer.spans.map(({ name }) => name),
-        ["Queries.query", "GET"]
+        ["Queries.query", "GET /queries/{query_id}"]
       )
     }).pipe(Effect.provide(looker(layer)))
   })

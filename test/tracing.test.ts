@@ -57,7 +57,7 @@ describe("a tracer", () => {
     return Effect.gen(function* () {
       yield* TestTime.run(Effect.provide(program, looker(StubLooker.inProcess(script).layer)))
       const names = new Set(observer.spans.map(({ name }) => name))
-      assert.deepStrictEqual([...names].filter((name) => name.includes(".")).sort(), [
+      assert.deepStrictEqual([...names].filter((name) => /^\w+\.\w+$/.test(name)).sort(), [
         "LookerAuth.login",
         "LookerAuth.logout",
         "Queries.createQuery",
@@ -65,6 +65,7 @@ describe("a tracer", () => {
         "Queries.queryForSlug",
         "QueryRunner.run",
         "QueryRunner.stream",
+        "QueryTaskPoller.poll",
         "QueryTaskRun.body",
         "QueryTaskRun.createQuery",
         "QueryTaskRun.kill",
@@ -80,5 +81,50 @@ describe("a tracer", () => {
         "QueryTasks.queryTaskResults"
       ])
     }).pipe(Effect.provide(observer.layer))
+  })
+
+  it.effect("sees what a run was about, and which requests asked about its task", () => {
+    const observer = observe.make()
+    const program = Effect.gen(function* () {
+      const runner = yield* QueryRunner.QueryRunner
+      yield* runner.run(query)
+      yield* Stream.runDrain(runner.stream(query))
+    })
+    const attributesOf = (name: string) =>
+      observer.spans
+        .filter((span) => span.name === name)
+        .map(({ attributes }) => Object.fromEntries([...attributes].filter(([key]) => key.startsWith("looker."))))
+    return Effect.gen(function* () {
+      yield* TestTime.run(program).pipe(Effect.provide(looker(StubLooker.inProcess(script).layer)))
+      const explore = { "looker.query.model": "m", "looker.query.explore": "v" }
+      const task = { "looker.query.id": "7", "looker.task.id": "t1" }
+      assert.deepStrictEqual(attributesOf("QueryRunner.run"), [{ ...explore, ...task, "looker.rows": 0 }])
+      assert.deepStrictEqual(attributesOf("QueryRunner.stream"), [{ ...explore, ...task }])
+      assert.deepStrictEqual(attributesOf("Queries.createQuery"), [{ ...explore, "looker.query.id": "7" }])
+      const waited = { "looker.task.id": "t1", "looker.task.status": "complete" }
+      assert.deepStrictEqual(attributesOf("QueryTaskRun.wait"), [waited, waited])
+      const request = { "looker.endpoint": "query_task_multi_results", "looker.quota": "db_query", "looker.attempt": 1 }
+      assert.deepStrictEqual(attributesOf("GET /query_tasks/multi_results"), [request])
+      const waits = observer.spans.filter(({ name }) => name === "QueryTaskRun.wait")
+      const polls = observer.spans.filter(({ name }) => name === "QueryTaskPoller.poll")
+      assert.deepStrictEqual(
+        polls.map(({ links }) => links.map(({ span }) => span.spanId)),
+        waits.map(({ spanId }) => [spanId])
+      )
+      assert.deepStrictEqual(attributesOf("QueryTaskPoller.poll"), [{ "looker.tasks": 1 }, { "looker.tasks": 1 }])
+    }).pipe(Effect.provide(observer.layer))
+  })
+
+  it.effect("sees the requests about a task also where only the run has the tracer", () => {
+    const observer = observe.make()
+    const run = QueryRunner.QueryRunner.use((runner) => runner.run(query)).pipe(Effect.provide(observer.layer))
+    return Effect.gen(function* () {
+      yield* TestTime.run(run)
+      const [poll] = observer.spans.filter(({ name }) => name === "QueryTaskPoller.poll")
+      assert.deepStrictEqual(
+        poll?.links.map(({ attributes }) => attributes),
+        [{ "looker.task.id": "t1" }]
+      )
+    }).pipe(Effect.provide(looker(StubLooker.inProcess(script).layer)))
   })
 })

@@ -1,13 +1,23 @@
 /**
  * Who waits for which task, and which tasks are asked about together.
  */
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Pull from "effect/Pull"
+import type * as Tracer from "effect/Tracer"
+import { tasksIn } from "../internal/series.ts"
+import * as LookerMetrics from "../LookerMetrics.ts"
 import type { PollRound } from "../LookerPolicy.ts"
 import type { Conclusion, Finished, WaitError } from "./Conclusion.ts"
+
+/** A span of a fiber that waits. */
+export interface Trace {
+  readonly span: Tracer.AnySpan
+  readonly tracer: Tracer.Tracer
+}
 
 /** A task that at least one fiber waits for. */
 export interface Entry {
@@ -18,6 +28,10 @@ export interface Entry {
   waiters: number
   observers: Set<(status: string) => void> | undefined
   status: string | undefined
+  /** The spans of the waits for the task, and who records them, if a tracer is installed. */
+  traces: Set<Trace> | undefined
+  /** When a response last said that the task had not ended, or else when the wait began. */
+  unfinishedAt: number
   /** Since when all that Looker says about the task may be transient. */
   doubtfulSince: number | undefined
   /** The request under way that asks about the task. Until it ends the task is not asked about again. */
@@ -44,6 +58,18 @@ export interface PollRequest {
   fiber: Fiber.Fiber<unknown, unknown> | undefined
 }
 
+/** The words of Looker that are counted as they are. */
+const words: ReadonlySet<string> = new Set([
+  "added",
+  "running",
+  "pending",
+  "complete",
+  "error",
+  "killed",
+  "expired",
+  "missing"
+])
+
 export class Registry {
   readonly groups = new Set<Group>()
   private readonly withRows = new Map<string, Entry>()
@@ -55,9 +81,16 @@ export class Registry {
   private readonly chunkSize: number
   private readonly graceMillis: number
   private readonly now: () => number
+  private readonly context: Context.Context<never>
 
-  /** `now` is the elapsed time in milliseconds. */
-  constructor(options: { readonly chunkSize: number; readonly graceMillis: number; readonly now: () => number }) {
+  /** `now` is the elapsed time in milliseconds, `context` the one whose metrics are updated. */
+  constructor(options: {
+    readonly chunkSize: number
+    readonly graceMillis: number
+    readonly now: () => number
+    readonly context: Context.Context<never>
+  }) {
+    this.context = options.context
     this.chunkSize = options.chunkSize
     this.graceMillis = options.graceMillis
     this.now = options.now
@@ -105,11 +138,14 @@ export class Registry {
         waiters: 0,
         observers: undefined,
         status: undefined,
+        traces: undefined,
+        unfinishedAt: this.now(),
         doubtfulSince: undefined,
         request: undefined
       }
       group.entries.add(entry)
       entries.set(taskId, entry)
+      LookerMetrics.waiting.modifyUnsafe(1, this.context)
     }
     entry.waiters++
     return entry
@@ -137,9 +173,13 @@ export class Registry {
     switch (conclusion._tag) {
       case "Unfinished": {
         entry.doubtfulSince = undefined
+        entry.unfinishedAt = this.now()
         break
       }
       case "Ended": {
+        if (conclusion.status === "complete" || conclusion.status === "error") {
+          LookerMetrics.delivery.updateUnsafe(this.now() - entry.unfinishedAt, this.context)
+        }
         this.end(entry, conclusion.exit)
         break
       }
@@ -168,6 +208,7 @@ export class Registry {
   private setStatus(entry: Entry, status: string): void {
     if (status === entry.status) return
     entry.status = status
+    tasksIn(words.has(status) ? status : "unknown").updateUnsafe(1, this.context)
     for (const observer of entry.observers ?? []) observer(status)
   }
 
@@ -200,7 +241,10 @@ export class Registry {
 
   private remove(entry: Entry): void {
     const entries = this.entriesOf(entry)
-    if (entries.get(entry.taskId) === entry) entries.delete(entry.taskId)
+    if (entries.get(entry.taskId) === entry) {
+      entries.delete(entry.taskId)
+      LookerMetrics.waiting.modifyUnsafe(-1, this.context)
+    }
     this.leaveGroup(entry)
   }
 

@@ -10,9 +10,11 @@ import type * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import * as TaskState from "../domain/TaskState.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import type * as LookerError from "../LookerError.ts"
+import * as LookerMetrics from "../LookerMetrics.ts"
 import { LookerPolicy } from "../LookerPolicy.ts"
 import { type MultiResultsPart, QueryTasks } from "../QueryTasks.ts"
 import * as Conclusion from "./Conclusion.ts"
@@ -37,6 +39,16 @@ export interface Requests {
    * only wait in line with a few tasks each, instead of one with all.
    */
   sufficientUntil(now: number): number
+}
+
+/** The span of a request about tasks, linked to those of the waits for them. It belongs to none of them, so it has no parent. */
+const withPollSpan = <A, E>(ask: Effect.Effect<A, E>, entries: ReadonlyArray<Entry>): Effect.Effect<A, E> => {
+  const traces = entries.flatMap(({ taskId, traces = [] }) => [...traces].map((trace) => ({ ...trace, taskId })))
+  const [first] = traces
+  if (first === undefined) return ask
+  const links = traces.map(({ span, taskId }) => ({ span, attributes: { "looker.task.id": taskId } }))
+  const options = { root: true, links, attributes: { "looker.tasks": entries.length } }
+  return Effect.provideService(Effect.withSpan(ask, "QueryTaskPoller.poll", options), Tracer.Tracer, first.tracer)
 }
 
 /** `wake` opens when there may be more to ask. */
@@ -145,7 +157,10 @@ export const make = Effect.fnUntraced(function* (
         if (waiting.length === 0) return Effect.void
         const ask: Effect.Effect<void, LookerError.ReadError> =
           waiting[0]?.statusOnly === true ? askStatus(request, waiting) : askRows(request, waiting)
-        return Effect.catch(ask, (error) => Effect.sync(() => failed([...request.entries], error)))
+        LookerMetrics.polls.updateUnsafe(1, fiber.context)
+        return Effect.catch(withPollSpan(ask, waiting), (error) =>
+          Effect.sync(() => failed([...request.entries], error))
+        )
       })
       return permits.withPermit(asking).pipe(
         // After a defect nothing would end these entries.

@@ -5,6 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
@@ -12,6 +13,8 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as HttpApiClient from "effect/http-api/HttpApiClient"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -20,11 +23,14 @@ import * as Endpoint from "../api/Endpoint.ts"
 import type * as LookerApi from "../api/LookerApi.ts"
 import type { Settings } from "../LookerConfig.ts"
 import * as LookerError from "../LookerError.ts"
+import * as LookerMetrics from "../LookerMetrics.ts"
 import type { Policy } from "../LookerPolicy.ts"
 import * as codec from "./codec.ts"
 import * as deadline from "./deadline.ts"
 import type { Gate } from "./gate.ts"
 import * as httpError from "./httpError.ts"
+import * as received from "./received.ts"
+import * as series from "./series.ts"
 import * as traced from "./traced.ts"
 
 /** An HTTP client that fails with the library's errors. */
@@ -78,7 +84,12 @@ export const bindHttpClient = (httpClient: HttpClient.HttpClient): BoundClient =
   )
 
 /** An endpoint as it is called: its entry in the table of endpoints, and its schemas. */
-interface Operation extends Endpoint.Entry, codec.Codec {}
+interface Operation extends Endpoint.Entry, codec.Codec {
+  /** The name of its spans: `GET /query_tasks/{query_task_id}`. */
+  readonly line: string
+  /** How many requests got a status. */
+  readonly requests: (status: string) => Metric.Counter<number>
+}
 
 const operations = new WeakMap<Endpoint.Declaration, Operation>()
 
@@ -86,7 +97,14 @@ const operations = new WeakMap<Endpoint.Declaration, Operation>()
 const operationOf = (endpoint: Endpoint.Declaration): Operation => {
   let operation = operations.get(endpoint)
   if (operation === undefined) {
-    operation = { ...Endpoint.entryOf(endpoint), ...codec.make(endpoint) }
+    const entry = Endpoint.entryOf(endpoint)
+    const { name, quota } = entry
+    operation = {
+      ...entry,
+      ...codec.make(endpoint),
+      line: Endpoint.requestLine(endpoint),
+      requests: series.by(LookerMetrics.requests, (status) => ({ endpoint: name, status, quota }))
+    }
     operations.set(endpoint, operation)
   }
   return operation
@@ -117,21 +135,58 @@ interface Tokens {
   invalidate(token: Redacted.Redacted): Effect.Effect<void>
 }
 
-/** Without a tracer, without the span of the HTTP client: it costs as much as sending the request. */
-const withoutUnseenSpan = <A, E>(effect: Effect.Effect<A, E>, fiber: Fiber.Fiber<unknown, unknown>) =>
-  traced.isTraced(fiber) ? effect : Effect.provideService(effect, HttpClient.TracerDisabledWhen, () => true)
+/** The span of the HTTP client, named by the endpoint. Without a tracer there is none: it costs as much as sending the request. */
+const withSpan = <A, E>(
+  effect: Effect.Effect<A, E>,
+  { line, name, quota }: Operation,
+  attempt: number,
+  fiber: Fiber.Fiber<unknown, unknown>
+) =>
+  traced.isTraced(fiber)
+    ? effect.pipe(
+        Effect.annotateSpans({ "looker.endpoint": name, "looker.quota": quota, "looker.attempt": attempt }),
+        Effect.provideService(HttpClient.SpanNameGenerator, () => line)
+      )
+    : Effect.provideService(effect, HttpClient.TracerDisabledWhen, () => true)
+
+/** Adds a request to those that got its status. One that was not sent, for what it should send is not valid, does not count. */
+const countRequest = (
+  { requests }: Operation,
+  { request, response }: Exchange,
+  exit: Exit.Exit<unknown, LookerError.HttpError>,
+  { context }: Fiber.Fiber<unknown, unknown>
+): void => {
+  if (request === undefined) return
+  const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
+  const status = response?.status ?? (error && httpError.statusOfError(error))
+  requests(String(status ?? "none")).updateUnsafe(1, context)
+}
+
+/** Adds a request that is sent again because of an error. */
+const countRetry = ({ name }: Operation, { _tag }: LookerError.HttpError): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(LookerMetrics.retries, { endpoint: name, reason: _tag }), 1)
 
 /** `Effect.retry`, set up after the first failure: most requests have none. */
 const retrying = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  options: { readonly schedule: Schedule.Schedule<unknown, E>; readonly while: (error: E) => boolean }
+  attempt: (attempt: number) => Effect.Effect<A, E, R>,
+  options: {
+    readonly schedule: Schedule.Schedule<unknown, E>
+    readonly while: (error: E) => boolean
+    /** Runs before each attempt but the first, with the error of the one before. */
+    readonly again: (error: E) => Effect.Effect<void>
+  }
 ): Effect.Effect<A, E, R> =>
-  Effect.catchIf(effect, options.while, (error) => {
-    let attempt: Effect.Effect<A, E, R> = Effect.fail(error)
+  Effect.catchIf(attempt(1), options.while, (error) => {
+    let last = error
+    let attempts = 0
     const next = Effect.suspend(() => {
-      const now = attempt
-      attempt = effect
-      return now
+      attempts++
+      if (attempts === 1) return Effect.fail(error)
+      return Effect.tapError(Effect.andThen(options.again(last), attempt(attempts)), (error) =>
+        Effect.sync(() => {
+          last = error
+        })
+      )
     })
     return Effect.retry(next, options)
   })
@@ -148,7 +203,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const { gate, httpClient, policy, settings, tokens } = options
   const within = yield* deadline.make(settings.timeout)
   const retry = Schedule.tap(policy.retry, ({ duration, input }) =>
-    Effect.logDebug(`${input.name}: ${input.message}. Again in ${Duration.format(duration)}`)
+    Effect.logDebug(`${input.endpoint ?? "Looker"}: ${input.message}. Again in ${Duration.format(duration)}`)
   )
 
   const mayRepeat = ({ isRepeatable }: Operation, error: LookerError.HttpError): boolean =>
@@ -160,7 +215,12 @@ export const make = Effect.fnUntraced(function* (options: {
 
   // Made for each request. `Effect.fnUntraced` would take 15 us of CPU to make it, as much as the request itself.
   const sender =
-    (operation: Operation, token: Redacted.Redacted | undefined, exchange: Exchange) =>
+    (
+      operation: Operation,
+      token: Redacted.Redacted | undefined,
+      exchange: Exchange,
+      { context }: Fiber.Fiber<unknown, unknown>
+    ) =>
     (input: codec.Input & { readonly responseMode?: HttpApiClient.Client.ResponseMode }) =>
       Effect.flatMap(operation.encode(input), (encoded) => {
         const request = HttpClientRequest.setHeaders(HttpClientRequest.prependUrl(encoded, settings.baseUrl), headers)
@@ -168,6 +228,7 @@ export const make = Effect.fnUntraced(function* (options: {
         const authorized = token === undefined ? request : HttpClientRequest.bearerToken(request, token)
         return Effect.flatMap(httpClient.execute(authorized), (response): Effect.Effect<unknown, RawError> => {
           exchange.response = response
+          received.countAnnounced(operation.name, response, context)
           if (input.responseMode === "response-only") return Effect.succeed(response)
           const decode = operation.successes.get(response.status)
           if (decode === undefined) {
@@ -187,19 +248,29 @@ export const make = Effect.fnUntraced(function* (options: {
     const operation = operationOf(endpoint)
     const { errorStatuses, priority } = operation
     const send = (token?: Redacted.Redacted) => {
-      const attempt = Effect.withFiber((fiber) => {
-        const exchange: Exchange = {}
-        const sent = use(sender(operation, token, exchange))
-        const answered = Effect.catch(sent, (error) => understand(error, exchange))
-        return within(
-          withoutUnseenSpan(answered, fiber),
-          () => Effect.fail(httpError.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout))),
-          grace
-        )
-      })
+      const sendOnce = (attempt: number) =>
+        Effect.withFiber((fiber) => {
+          const exchange: Exchange = {}
+          const sent = use(sender(operation, token, exchange, fiber))
+          const answered = Effect.catch(sent, (error) => understand(error, exchange))
+          const ended = within(
+            withSpan(answered, operation, attempt, fiber),
+            () => Effect.fail(httpError.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout))),
+            grace
+          )
+          return Effect.onExitPrimitive(ended, (exit) => {
+            countRequest(operation, exchange, exit, fiber)
+            return undefined
+          })
+        })
       // The wait at the gate is not part of the timeout.
-      const gated = gate === undefined || priority === "none" ? attempt : gate(priority, attempt)
-      return retrying(gated, { schedule: retry, while: (error) => mayRepeat(operation, error) })
+      const attempt = (attempt: number) =>
+        gate === undefined || priority === "none" ? sendOnce(attempt) : gate(priority, sendOnce(attempt))
+      return retrying(attempt, {
+        schedule: retry,
+        while: (error) => mayRepeat(operation, error),
+        again: (error) => countRetry(operation, error)
+      })
     }
 
     // A login has a timeout and retries of its own, so the token is fetched outside of those of the call.
@@ -210,7 +281,9 @@ export const make = Effect.fnUntraced(function* (options: {
             Effect.catchIf(send(first), httpError.isUnauthorized, (error) =>
               tokens.invalidate(first).pipe(
                 Effect.andThen(tokens.token),
-                Effect.flatMap((second) => (second === first ? Effect.fail(error) : send(second)))
+                Effect.flatMap((second) =>
+                  second === first ? Effect.fail(error) : Effect.andThen(countRetry(operation, error), send(second))
+                )
               )
             )
           )

@@ -13,6 +13,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as Endpoint from "../api/Endpoint.ts"
+import * as received from "./received.ts"
 
 /** The parts of a request, as a caller writes them. */
 export interface Input {
@@ -52,17 +53,19 @@ const payloadEncoder = (endpoint: Endpoint.Declaration) => {
   return undefined
 }
 
-const decoder = (schema: Schema.Top): Decode => {
-  if ("_tag" in schema && schema._tag === "StreamUint8Array") return ({ stream }) => Effect.succeed(stream)
+const decoder = (endpoint: string, schema: Schema.Top): Decode => {
+  if ("_tag" in schema && schema._tag === "StreamUint8Array") {
+    return (response) => Effect.succeed(received.stream(endpoint, response))
+  }
   if (HttpApiSchema.isNoContent(schema.ast)) return () => Effect.void
   // Looker has no text as JSON: a body that is a text is plain.
-  if (SchemaAST.isString(schema.ast)) return ({ text }) => text
+  if (SchemaAST.isString(schema.ast)) return (response) => received.text(endpoint, response)
   const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(withoutServices(schema)))
-  return ({ text }) => Effect.flatMap(text, (json) => decode(json))
+  return (response) => Effect.flatMap(received.text(endpoint, response), (json) => decode(json))
 }
 
 export const make = (endpoint: Endpoint.Declaration): Codec => {
-  const { method, path } = Endpoint.entryOf(endpoint)
+  const { method, name, path } = Endpoint.entryOf(endpoint)
   const encodeParams =
     endpoint.params === undefined ? undefined : encoder<Readonly<Record<string, string>>>(endpoint.params)
   const encodeQuery = endpoint.query === undefined ? undefined : encoder<UrlParams.Input>(endpoint.query)
@@ -78,7 +81,7 @@ export const make = (endpoint: Endpoint.Declaration): Codec => {
   })
   const successes = [...endpoint.success].map((schema): [number, Decode] => {
     const status = Endpoint.statusOf(schema) ?? (HttpApiSchema.isNoContent(schema.ast) ? 204 : 200)
-    return [status, decoder(schema)]
+    return [status, decoder(name, schema)]
   })
   return { encode, successes: new Map(successes) }
 }

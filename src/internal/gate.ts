@@ -27,11 +27,28 @@ export type Kind = "urgent" | "poll" | "start" | "submission"
 /** Runs `send` when its turn has come. */
 export type Gate<E> = <A>(kind: Kind, send: Effect.Effect<A, E>) => Effect.Effect<A, E>
 
+/**
+ * What refusals do to the pace. Times are in milliseconds.
+ *
+ * - `Paused`: nothing is sent for so long
+ * - `Slowed`: a pause is over, and a limit is known
+ * - `Resumed`: no limit is known, after a pause or at the end of a lower pace. `after` is the time since the first refusal, `refused` how
+ *   many requests were refused since then
+ */
+export type Change =
+  | { readonly _tag: "Paused"; readonly millis: number }
+  | { readonly _tag: "Slowed"; readonly perSecond: number }
+  | { readonly _tag: "Resumed"; readonly after: number; readonly refused: number }
+
 export interface Options<E> {
   /** The most starts and submissions at a time. */
   readonly concurrency: number
   /** For a refusal, how long the server wants no requests; zero if it does not say how long. Undefined for other errors. */
   readonly refusal: (error: E) => Duration.Duration | undefined
+  /** Runs beside the requests. */
+  readonly onChange?: ((change: Change) => Effect.Effect<void>) | undefined
+  /** Runs when a pause begins or becomes longer, by so many milliseconds. */
+  readonly onPause?: ((millis: number) => void) | undefined
 }
 
 /** Starts and submissions at a time at first. Whatever the limit is, it refuses no more than these at once. */
@@ -96,6 +113,12 @@ export const make = Effect.fnUntraced(function* <E>(
   let underWay = 0
   let submittedAt = 0
   let nextPollAt = 0
+  /** Since the first refusal, until no limit is known. */
+  let limited: { readonly since: number; isPaused: boolean; refused: number } | undefined
+  const fork = Effect.runForkWith(yield* Effect.context())
+  const changed = (change: Change) => {
+    if (options.onChange !== undefined) fork(options.onChange(change))
+  }
   /** When `watchClock` wakes up. */
   let wakeAt = Number.POSITIVE_INFINITY
 
@@ -127,6 +150,28 @@ export const make = Effect.fnUntraced(function* <E>(
     return Math.max(turn / queues.poll.length, 1000 / (pace.perSecond(now) * partOfPolls))
   }
 
+  const noteRefusal = (now: number, pauseBefore: number) => {
+    const longer = pace.pauseEnds - Math.max(now, pauseBefore)
+    if (longer > 0) options.onPause?.(longer)
+    limited ??= { since: now, isPaused: false, refused: 0 }
+    limited.refused++
+    if (limited.isPaused) return
+    limited.isPaused = true
+    changed({ _tag: "Paused", millis: pace.pauseEnds - now })
+  }
+
+  /** A request is sent after a refusal. */
+  const noteSentAgain = ({ isPaused, refused, since }: NonNullable<typeof limited>, now: number) => {
+    if (now < pace.pauseEnds) return
+    if (!pace.isKnown) {
+      limited = undefined
+      changed({ _tag: "Resumed", after: now - since, refused })
+    } else if (isPaused) {
+      limited = { since, isPaused: false, refused }
+      changed({ _tag: "Slowed", perSecond: pace.perSecond(now) })
+    }
+  }
+
   /** Sends all that may be sent now. If the next has to wait, `blocked` opens, so that `watchClock` waits for its time. */
   const sendAll = () => {
     const now = elapsedMillis(clock)
@@ -146,6 +191,7 @@ export const make = Effect.fnUntraced(function* <E>(
       const waiter = queues[kind].shift()
       if (waiter === undefined) return
       waiter.sentAt = now
+      if (limited !== undefined) noteSentAgain(limited, now)
       pace.noteSent(now)
       waiter.enter()
     }
@@ -173,8 +219,11 @@ export const make = Effect.fnUntraced(function* <E>(
     if (retryAfter === undefined) {
       pace.noteAccepted()
       submissions = Math.min(options.concurrency, submissions + ramp / submissions)
-    } else if (pace.noteRefused(elapsedMillis(clock), sentAt, Duration.toMillis(retryAfter))) {
-      submissions = Math.max(1, submissions / 2)
+    } else {
+      const now = elapsedMillis(clock)
+      const pauseBefore = pace.pauseEnds
+      if (pace.noteRefused(now, sentAt, Duration.toMillis(retryAfter))) submissions = Math.max(1, submissions / 2)
+      noteRefusal(now, pauseBefore)
     }
   }
 

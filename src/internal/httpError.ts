@@ -227,6 +227,12 @@ export const isRefusal = (error: LookerError.HttpError): error is Refusal =>
   error._tag === "Unauthorized" ||
   (error._tag === "UnexpectedResponse" && error.status === statusOf.Forbidden)
 
+/** The status of the response that an error is about, if there was one. */
+export const statusOfError = (error: LookerError.HttpError): number | undefined => {
+  if (error._tag === "Unauthorized") return 401
+  return "status" in error ? error.status : statusOf[error._tag]
+}
+
 /** Whether an endpoint that declares these statuses may fail with this error. */
 export const isDeclared = (error: LookerError.HttpError, statuses: ReadonlySet<number>): boolean => {
   const status = statusOf[error._tag]

@@ -78,6 +78,11 @@ export class Pace {
     return this.rate !== Number.POSITIVE_INFINITY
   }
 
+  /** When the pause after the last refusal ends. */
+  get pauseEnds(): number {
+    return this.pausedUntil
+  }
+
   /** Whether there is a limit, or may be one: a refusal was not long ago. */
   isLimited(now: number): boolean {
     return this.isKnown || now - this.pausedUntil < memory

@@ -534,6 +534,72 @@ describe("QueryTaskPoller", () => {
     })
   })
 
+  describe("while a request waits to be sent", () => {
+    /** Sends each request so many milliseconds after it is asked for; tasks are complete from the third request on. */
+    const delayed = (millis: number) => {
+      const sent: Array<ReadonlyArray<string>> = []
+      const tasks = Layer.mock(QueryTasks.QueryTasks, {
+        queryTaskMultiResultsStream: (ids, { onSend = () => [] } = {}) =>
+          Stream.unwrap(
+            Effect.gen(function* () {
+              // The first request is sent at once.
+              yield* Effect.sleep(sent.length === 0 ? 0 : millis)
+              const all = [...new Set([...ids, ...onSend()])]
+              sent.push(all)
+              const entry = sent.length < 3 ? { status: "running" } : complete
+              return Stream.fromIterable(all.map((taskId) => ({ _tag: "Entry" as const, taskId, entry })))
+            })
+          )
+      })
+      return { sent, layer: QueryTaskPoller.layer.pipe(Layer.provide(tasks)) }
+    }
+
+    it.effect("new tasks join it, and none is asked about twice", () => {
+      const { layer, sent } = delayed(1500)
+      return Effect.gen(function* () {
+        const first = yield* Effect.forkChild(wait("a"))
+        yield* pass("500 millis")
+        const others = yield* Effect.forkChild(Effect.all([wait("b"), wait("c")], { concurrency: 2 }))
+        yield* pass("300 millis")
+        const last = yield* Effect.forkChild(wait("d"))
+        yield* runOut(Effect.all([Fiber.join(first), Fiber.join(others), Fiber.join(last)]))
+        assert.deepStrictEqual(sent.slice(0, 2), [["a"], ["a", "b", "c", "d"]])
+        assert.deepStrictEqual([...(sent[2] ?? [])].sort(), ["a", "b", "c", "d"])
+        assert.strictEqual(sent.length, 3)
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.effect("it stays one request of at most a chunk", () => {
+      const { layer, sent } = delayed(1500)
+      return Effect.gen(function* () {
+        yield* Effect.forkChild(wait("a"))
+        yield* pass("500 millis")
+        const others = Array.from({ length: 150 }, (_, index) => wait(`b${index}`))
+        yield* Effect.forkChild(Effect.all(others, { concurrency: "unbounded" }))
+        yield* pass("3 seconds")
+        assert.isAtMost(Math.max(...sent.map((ids) => ids.length)), 100)
+        assert.strictEqual(new Set(sent.flat()).size, 151)
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.effect("a task that joined it and is not waited for any more does not hold it up", () => {
+      const { layer, sent } = delayed(1500)
+      return Effect.gen(function* () {
+        const first = yield* Effect.forkChild(wait("a"))
+        yield* pass("500 millis")
+        const second = yield* Effect.forkChild(wait("b"))
+        yield* pass("300 millis")
+        yield* Fiber.interrupt(first)
+        yield* Fiber.interrupt(second)
+        yield* pass("5 seconds")
+        // Nothing is sent for nobody.
+        assert.strictEqual(sent.length, 1)
+        yield* runOut(wait("c"))
+        assert.deepStrictEqual(sent.slice(1), [["c"], ["c"]])
+      }).pipe(Effect.provide(layer))
+    })
+  })
+
   describe("with a large result in an answer", () => {
     /** `large` takes ten seconds to come in, in whichever answer it is first; `small-…` end after a second. */
     const withLarge = () => {

@@ -337,6 +337,18 @@ describe("queryTaskMultiResults, as its answer arrives,", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("asks about further ids when it is sent, each id once", () => {
+    const { all, layer } = answering({ json: {} })
+    return Effect.gen(function* () {
+      const service = yield* QueryTasks.QueryTasks
+      const asking = service.queryTaskMultiResultsStream(["a", "b"], { onSend: () => ["b", "c"] })
+      assert.isFalse(all.some(({ path }) => path.endsWith("/multi_results")))
+      yield* Stream.runDrain(asking)
+      const [request] = all.filter(({ path }) => path.endsWith("/multi_results"))
+      assert.strictEqual(request?.query.get("query_task_ids"), "a,b,c")
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("gives numbers that a double cannot hold as their text", () => {
     const { layer } = answering({ text: '{"a":{"status":"complete","data":[{"n":12345678901234567890,"m":1.5}]}}' })
     return Effect.gen(function* () {

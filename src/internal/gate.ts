@@ -192,7 +192,7 @@ export const make = Effect.fnUntraced(function* <E>(
       if (waiter === undefined) return
       waiter.sentAt = now
       if (limited !== undefined) noteSentAgain(limited, now)
-      pace.noteSent(now)
+      pace.noteSent(now, kind === "poll")
       waiter.enter()
     }
   }

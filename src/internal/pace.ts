@@ -67,7 +67,8 @@ export class Pace {
   private tokens = 0
   private tokensAt = 0
   private mostTokens = 0
-  private sentAt = Number.NEGATIVE_INFINITY
+  /** When the last request was sent that is no poll. */
+  private busyAt = Number.NEGATIVE_INFINITY
   private underWay = 0
   /** Of the requests under way at the last refusal: how many were refused, and all. */
   private refusedTogether = 0
@@ -106,13 +107,15 @@ export class Pace {
     return Math.max(now + (missing * second) / perSecond, this.pausedUntil)
   }
 
-  noteSent(now: number): void {
-    // While nothing is sent the bucket fills, and what was accepted before says nothing about the rate.
-    if (now - Math.max(this.sentAt, this.pausedUntil) > second) {
-      this.accepted = 0
-      this.windowSince = now
+  noteSent(now: number, isPoll: boolean): void {
+    if (!isPoll) {
+      // While there are only polls the bucket fills, and what was accepted before says nothing about the rate.
+      if (now - Math.max(this.busyAt, this.pausedUntil) > second) {
+        this.accepted = 0
+        this.windowSince = now
+      }
+      this.busyAt = now
     }
-    this.sentAt = now
     this.tokens--
     this.underWay++
   }

@@ -255,6 +255,20 @@ describe("gate", () => {
     })
   )
 
+  it.effect("finds a limit as well after a time in which there were only polls", () =>
+    Effect.gen(function* () {
+      const through = yield* open()
+      const { request } = server({ perSecond: 100 })
+      yield* timed(many(150, through("submission", request)), { step: "1 millis" })
+      for (let polls = 0; polls < 40; polls++) {
+        yield* timed(through("poll", request), { step: "1 millis" })
+        yield* pass("500 millis")
+      }
+      const { millis } = yield* timed(many(500, through("submission", request)), { step: "1 millis" })
+      assert.isAtMost(millis, 4000 * 1.15)
+    })
+  )
+
   it.effect("sends the starts before other submissions once a limit is known, and in their order before", () =>
     Effect.gen(function* () {
       const through = yield* open(1)

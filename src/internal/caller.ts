@@ -13,7 +13,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as HttpApiClient from "effect/http-api/HttpApiClient"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
-import * as Metric from "effect/Metric"
+import type * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
@@ -89,6 +89,8 @@ interface Operation extends Endpoint.Entry, codec.Codec {
   readonly line: string
   /** How many requests got a status. */
   readonly requests: (status: string) => Metric.Counter<number>
+  /** How many requests were sent again after an error of a tag. */
+  readonly retries: (reason: string) => Metric.Counter<number>
 }
 
 const operations = new WeakMap<Endpoint.Declaration, Operation>()
@@ -103,7 +105,8 @@ const operationOf = (endpoint: Endpoint.Declaration): Operation => {
       ...entry,
       ...codec.make(endpoint),
       line: Endpoint.requestLine(endpoint),
-      requests: series.by(LookerMetrics.requests, (status) => ({ endpoint: name, status, quota }))
+      requests: series.by(LookerMetrics.requests, (status) => ({ endpoint: name, status, quota })),
+      retries: series.by(LookerMetrics.retries, (reason) => ({ endpoint: name, reason }))
     }
     operations.set(endpoint, operation)
   }
@@ -163,8 +166,11 @@ const countRequest = (
 }
 
 /** Adds a request that is sent again because of an error. */
-const countRetry = ({ name }: Operation, { _tag }: LookerError.HttpError): Effect.Effect<void> =>
-  Metric.update(Metric.withAttributes(LookerMetrics.retries, { endpoint: name, reason: _tag }), 1)
+const countRetry = ({ retries }: Operation, { _tag }: LookerError.HttpError): Effect.Effect<void> =>
+  Effect.withFiber(({ context }) => {
+    retries(_tag).updateUnsafe(1, context)
+    return Effect.void
+  })
 
 /** `Effect.retry`, set up after the first failure: most requests have none. */
 const retrying = <A, E, R>(

@@ -11,6 +11,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
+import * as Endpoint from "./api/Endpoint.ts"
 import * as LookerApi from "./api/LookerApi.ts"
 import * as caller from "./internal/caller.ts"
 import * as httpError from "./internal/httpError.ts"
@@ -49,6 +50,12 @@ export class LookerAuth extends Context.Service<
 /** A token is renewed in the last tenth of its life at the earliest. */
 const leadPart = 10
 
+/** The lifetime of Looker's tokens, where a response does not have it. A token that ends earlier is replaced at the 401. */
+const usualLifetime = Duration.hours(1)
+
+/** A token that an HTTP header can hold. The error of an HTTP client would quote another one. */
+const canBeSent = /^[\x21-\x7e]+$/
+
 /**
  * Logs in with the client id and secret of {@link LookerConfig}, and logs out when the scope closes.
  *
@@ -74,7 +81,7 @@ export const make = Effect.gen(function* () {
       missing
     })
   }
-  const httpClient = caller.bindHttpClient(yield* HttpClient.HttpClient)
+  const httpClient = caller.bindHttpClient(yield* HttpClient.HttpClient, settings)
   const call = yield* caller.make({ httpClient, settings, policy })
   let current: Redacted.Redacted | undefined
 
@@ -106,16 +113,26 @@ export const make = Effect.gen(function* () {
     )
   }).pipe(
     Effect.mapError((error) => {
-      if (httpError.isRefusal(error)) return refused(`Looker refused the login of client id ${clientId}`, error)
-      return error._tag === "UnexpectedResponse" ? withoutToken(error) : error
+      if (!httpError.isRefusal(error)) return error
+      const why = error._tag === "NotFound" ? ": client id or secret is wrong (Looker answers 404 for both)" : ""
+      return refused(`Looker refused the login of client id ${clientId}${why}`, error)
     }),
-    Effect.map(({ access_token, expires_in }) => {
-      const lifetime = Duration.seconds(expires_in)
+    Effect.flatMap(({ access_token, expires_in }) => {
+      if (!canBeSent.test(access_token)) {
+        return Effect.fail(
+          new LookerError.UnexpectedResponse({
+            message: "The response to the login has an empty token, or one with characters that no header can hold",
+            endpoint: Endpoint.requestLine(LookerApi.login),
+            status: 200
+          })
+        )
+      }
+      const lifetime = expires_in == null ? usualLifetime : Duration.seconds(expires_in)
       const lead = Duration.min(policy.tokenLead, Duration.divideUnsafe(lifetime, leadPart))
-      return {
+      return Effect.succeed({
         token: Redacted.make(access_token, { label: "access_token" }),
         usable: Duration.subtract(lifetime, lead)
-      }
+      })
     }),
     Effect.tap(Metric.update(LookerMetrics.logins, 1)),
     Effect.tap(({ token }) => enterWorkspace(token)),
@@ -156,11 +173,10 @@ export const layer: Layer.Layer<LookerAuth, LookerError.ConfigurationError, Look
  * @since 0.1.0
  */
 export const layerToken = (token: string | Redacted.Redacted): Layer.Layer<LookerAuth> => {
-  const text = (typeof token === "string" ? token : Redacted.value(token)).trim()
+  const text = String(Redacted.isRedacted(token) ? Redacted.value(token) : (token ?? "")).trim()
   const redacted = Redacted.make(text, { label: "access_token" })
   return Layer.succeed(LookerAuth, {
-    // The error of an HTTP client quotes a header that it cannot send, and so logs would have the token.
-    token: /^[\x21-\x7e]+$/.test(text)
+    token: canBeSent.test(text)
       ? Effect.succeed(redacted)
       : Effect.fail(
           new LookerError.Unauthorized({ message: "The token is empty, or has characters that no header can hold" })
@@ -168,17 +184,6 @@ export const layerToken = (token: string | Redacted.Redacted): Layer.Layer<Looke
     invalidate: () => Effect.void
   })
 }
-
-/** The body of a malformed response to a login may hold the token. */
-const withoutToken = (error: LookerError.UnexpectedResponse) =>
-  new LookerError.UnexpectedResponse({
-    message: error.message,
-    endpoint: error.endpoint,
-    documentationUrl: error.documentationUrl,
-    status: error.status,
-    traceId: error.traceId,
-    snippet: error.snippet?.includes("access_token") ? "(not shown, for the token in it)" : error.snippet
-  })
 
 const refused = (
   what: string,

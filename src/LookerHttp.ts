@@ -53,7 +53,7 @@ export const make = Effect.gen(function* () {
   const settings = yield* LookerConfig
   const policy = yield* LookerPolicy
   const tokens = yield* LookerAuth
-  const bound = caller.bindHttpClient(yield* HttpClient.HttpClient)
+  const bound = caller.bindHttpClient(yield* HttpClient.HttpClient, settings)
   const httpClient = yield* limited(bound, settings.baseUrl)
 
   if (!settings.verifySsl) {

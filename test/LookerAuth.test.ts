@@ -269,6 +269,9 @@ describe("LookerAuth", () => {
           const error = yield* runOut(Effect.flip(query))
           assert.strictEqual(error._tag, "Unauthorized")
           assert.include(error.message, "a-client-id")
+          if (answer.status === 404) {
+            assert.include(error.message, "client id or secret is wrong (Looker answers 404 for both)")
+          }
           assert.strictEqual(error.endpoint, "POST /login")
           assert.isBelow(error.message.length, 700)
           if (answer.text) assert.include(error.message, "Looker Not Found (404)")
@@ -297,7 +300,10 @@ describe("LookerAuth", () => {
     { name: "an empty body", text: "" },
     { name: "an empty object", json: {} },
     { name: "a list", json: [] },
-    { name: "no lifetime", json: { access_token: "hunter2" } },
+    { name: "an empty token", json: { access_token: "", expires_in: 3600 } },
+    { name: "a token of several lines", json: { access_token: "hunter2\nx-admin: yes", expires_in: 3600 } },
+    { name: "a token with a space", json: { access_token: "hunter2 hunter2", expires_in: 3600 } },
+    { name: "a token no header can hold", json: { access_token: "hunter2\u0000é", expires_in: 3600 } },
     { name: "a lifetime in words", json: { access_token: "hunter2", expires_in: "an hour" } },
     { name: "a token in a list", json: { access_token: ["hunter2"], expires_in: 3600 } },
     { name: "broken JSON", text: '{"access_token":"hunter2","expires_in":36' }
@@ -317,6 +323,26 @@ describe("LookerAuth", () => {
       }).pipe(Effect.provide(looker(stub.layer)))
     }
   )
+
+  it.effect.each([
+    { name: "as text", expires_in: "3600", usable: 3540 },
+    { name: "absent", expires_in: undefined, usable: 3540 },
+    { name: "null", expires_in: null, usable: 3540 }
+  ])("renews a token whose lifetime is $name after $usable s", ({ expires_in, usable }) => {
+    let logins = 0
+    const stub = StubLooker.inProcess(
+      StubLooker.withLogin(({ path }) =>
+        path === "/api/4.0/login" ? { json: { access_token: `token-${++logins}`, expires_in } } : undefined
+      )
+    )
+    return Effect.gen(function* () {
+      assert.strictEqual(yield* token, "token-1")
+      yield* TestClock.adjust(Duration.millis(usable * 1000 - 10))
+      assert.strictEqual(yield* token, "token-1")
+      yield* TestClock.adjust("10 millis")
+      assert.strictEqual(yield* token, "token-2")
+    }).pipe(Effect.provide(auth(stub.layer)))
+  })
 
   it.effect.each([
     { name: "429", answer: { status: 429 }, tag: "TooManyRequests" },
@@ -565,9 +591,25 @@ describe("LookerAuth", () => {
       return Effect.gen(function* () {
         const error = yield* runOut(Effect.flip(query.pipe(Effect.provide(withToken(stub, "mine")))))
         assert.strictEqual(error._tag, "Unauthorized")
+        assert.include(error.message, "Looker refused the token that was given")
+        assert.include(error.message, "Requires authentication.")
+        assert.strictEqual(error.traceId, "trace-401")
         assert.deepStrictEqual(calls(stub.received), [["GET /queries/1", "Bearer mine"]])
       })
     })
+
+    it.effect.each([undefined, null, "", "  "])(
+      "fails with Unauthorized before the first request without one (%j)",
+      (none) => {
+        const stub = tokens()
+        return Effect.gen(function* () {
+          const error = yield* Effect.flip(query.pipe(Effect.provide(withToken(stub, none as string))))
+          assert.strictEqual(error._tag, "Unauthorized")
+          assert.include(error.message, "The token is empty")
+          assert.strictEqual(stub.received.length, 0)
+        })
+      }
+    )
   })
 
   it.effect.each([
@@ -693,6 +735,70 @@ describe("LookerAuth", () => {
         assertClean(observe.printed(error))
       })
     )
+
+    /** Everything the client sends, sent back, as it came and decoded. */
+    const echo = (status: number, wrap: (text: string) => StubLooker.Answer) =>
+      StubLooker.inProcess((request) => ({
+        status,
+        ...wrap(
+          `${request.body} ${new URLSearchParams(request.body).get("client_secret")} ${request.headers.authorization}`
+        )
+      }))
+    const hostile = "a s&cret=+%/\u00e9"
+    const wrappers = [
+      { name: "plain text", wrap: (text: string) => ({ text }) },
+      { name: "a page", wrap: (text: string) => ({ text: `<html><body>${text}</body></html>` }) },
+      { name: "a title", wrap: (text: string) => ({ text: `<html><title>${text}</title></html>` }) },
+      { name: "Looker's message", wrap: (message: string) => ({ json: { message, documentation_url: null } }) },
+      {
+        name: "a location",
+        wrap: (text: string) => ({ headers: { location: `https://a.b/${encodeURIComponent(text)}` } })
+      },
+      { name: "a trace id", wrap: (text: string) => ({ headers: { "x-b3-traceid": encodeURIComponent(text) } }) }
+    ] as ReadonlyArray<{ name: string; wrap: (text: string) => StubLooker.Answer }>
+
+    it.effect.each(
+      wrappers.flatMap((wrapper) =>
+        [200, 307, 400, 404, 418, 500]
+          // Looker's message with 200 is a query with a key more.
+          .filter((status) => status !== 200 || wrapper.name !== "Looker's message")
+          .map((status) => ({ ...wrapper, status }))
+      )
+    )("are hidden where the server repeats them: $status with $name", ({ status, wrap }) => {
+      const observer = observe.make()
+      const login = echo(status, wrap)
+      const later = echo(status, wrap)
+      return Effect.gen(function* () {
+        const errors = [
+          yield* runOut(
+            Effect.flip(query).pipe(Effect.provide(looker(login.layer, { ...secrets, clientSecret: hostile })))
+          ),
+          yield* runOut(
+            Effect.flip(query).pipe(
+              Effect.provide(Looker.layerToken({ baseUrl, token: access, clientSecret: hostile })),
+              Effect.provide(later.layer)
+            )
+          )
+        ]
+        for (const error of errors) yield* Effect.logError(error)
+        assert.isTrue(login.received[0]?.body.includes("a+s%26cret"))
+        assert.isTrue(later.received[0]?.headers.authorization?.includes(access))
+        // The span of the HTTP client keeps the whole response, which no exporter sends.
+        observer.spans.push(...observer.spans.splice(0).filter(({ kind }) => kind !== "client"))
+        for (const text of [observer.text(), ...errors.map(observe.printed)]) {
+          for (const form of [hostile, "a+s%26cret", "a%20s%26cret", access]) assert.notInclude(text, form)
+        }
+      }).pipe(Effect.provide(observer.layer))
+    })
+
+    it.effect.each([200, 404, 418, 500])("are not the only thing hidden of what a login answers (%d)", (status) => {
+      const stub = StubLooker.inProcess(() => ({ status, text: '{"access_token":["theirs"],"note":"private"}' }))
+      return Effect.gen(function* () {
+        const error = yield* runOut(Effect.flip(query))
+        assert.notInclude(observe.printed(error), "theirs")
+        assert.notInclude(observe.printed(error), "private")
+      }).pipe(Effect.provide(looker(stub.layer)))
+    })
 
     it.effect("are redacted wherever the services are printed", () =>
       Effect.gen(function* () {

@@ -420,7 +420,7 @@ describe("a retry", () => {
       "UND_ERR_CONNECT_TIMEOUT",
       "ConnectionRefused"
     ],
-    maybe: ["ECONNRESET", "EPIPE", "ETIMEDOUT", "UND_ERR_SOCKET", "CERT_HAS_EXPIRED"]
+    maybe: ["ECONNRESET", "EPIPE", "ETIMEDOUT", "UND_ERR_SOCKET"]
   }
   const failures: ReadonlyArray<{ name: string; answer: Scripted; safe: boolean }> = [
     { name: "429", answer: { status: 429 }, safe: true },
@@ -477,6 +477,62 @@ describe("a retry", () => {
       assert.include(["LookerUnavailable", "TooManyRequests"], error._tag)
       assert.strictEqual(withoutSession(stub.received).length, requests)
     }).pipe(Effect.provide(looker(stub.layer, { timeout: "3 seconds", policy: policy ?? {} })))
+  })
+
+  it.effect.each([
+    { code: "DEPTH_ZERO_SELF_SIGNED_CERT", says: "Set LOOKERSDK_CA_FILE" },
+    { code: "SELF_SIGNED_CERT_IN_CHAIN", says: "NODE_EXTRA_CA_CERTS" },
+    { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE", says: "Set LOOKERSDK_CA_FILE" },
+    { code: "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", says: "Set LOOKERSDK_CA_FILE" },
+    { code: "CERT_REVOKED", says: "is not trusted" },
+    { code: "CERT_HAS_EXPIRED", says: "has to be renewed" },
+    { code: "CERT_NOT_YET_VALID", says: "clock of this machine" },
+    { code: "ERR_TLS_CERT_ALTNAME_INVALID", says: "Write the name in it as the base URL" },
+    { code: "ERR_SSL_WRONG_VERSION_NUMBER", says: "write http://" },
+    { code: "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION", says: "No TLS connection with looker.test" },
+    { code: "EPROTO", says: "No TLS connection with looker.test" }
+  ])("does not come after a TLS handshake that failed with $code, and the error says what to set", ({ code, says }) => {
+    const stub = StubLooker.inProcess(always({ reset: "before", code }))
+    return Effect.gen(function* () {
+      const { millis, value: error } = yield* timed(Effect.flip(query))
+      assert.strictEqual(error._tag, "UnexpectedResponse")
+      assert.include(error.message, code)
+      assert.include(error.message, says)
+      assert.strictEqual(millis, 0)
+      assert.strictEqual(withoutSession(stub.received).length, 1)
+    }).pipe(Effect.provide(looker(stub.layer)))
+  })
+
+  it.effect.each(["ERR_SSL_UNEXPECTED_EOF_WHILE_READING", "ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC"])(
+    "comes after a TLS connection that broke with %s",
+    (code) => {
+      const stub = StubLooker.inProcess(always({ reset: "before", code }, { json: { id: "1" } }))
+      return Effect.gen(function* () {
+        assert.strictEqual((yield* runOut(query)).id, "1")
+      }).pipe(Effect.provide(looker(stub.layer)))
+    }
+  )
+
+  it.effect.each([
+    { name: "a host that does not exist", answer: { reset: "before", code: "ENOTFOUND" } },
+    { name: "a port where nothing listens", answer: { reset: "before", code: "ECONNREFUSED" } },
+    { name: "a server that is down", answer: { status: 502 } }
+  ] as const)("says in the end how often and how long $name was tried", ({ answer }) => {
+    const stub = timeline(answer)
+    return Effect.gen(function* () {
+      const { millis, value: error } = yield* timed(Effect.flip(query))
+      assert.strictEqual(error._tag, "LookerUnavailable")
+      assert.match(error.message, new RegExp(`\\(tried 6 times in ${(millis / 1000).toFixed(1)} s\\)$`))
+      assert.strictEqual(withoutSession(stub.received).length, 6)
+    }).pipe(Effect.provide(looker(stub.layer)))
+  })
+
+  it.effect("is not mentioned where there was none", () => {
+    const stub = timeline({ status: 502 })
+    return Effect.gen(function* () {
+      const error = yield* Effect.flip(query)
+      assert.strictEqual(error.message, "HTTP status 502")
+    }).pipe(Effect.provide(looker(stub.layer, { policy: once })))
   })
 
   it.effect.each([400, 403, 404, 409, 418, 422])("does not come after %d", (status) => {

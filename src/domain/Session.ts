@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import { Can, Id, nullish, openStruct } from "./Wire.ts"
 
 /**
- * The response to a login. `expires_in` is in seconds; 3600 and 3599 were recorded.
+ * The response to a login. `expires_in` is in seconds; 3600 and 3599 were recorded. It may be absent, or a text.
  *
  * @category schemas
  * @since 0.1.0
@@ -15,7 +15,7 @@ import { Can, Id, nullish, openStruct } from "./Wire.ts"
 export const AccessToken = openStruct({
   access_token: Schema.String,
   token_type: nullish(Schema.String),
-  expires_in: Schema.Number,
+  expires_in: nullish(Schema.Union([Schema.Number, Schema.FiniteFromString])),
   refresh_token: nullish(Schema.String)
 })
 

@@ -3,10 +3,13 @@
  *
  * The login has a caller without tokens, all other calls one with tokens.
  */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -27,6 +30,7 @@ import * as LookerMetrics from "../LookerMetrics.ts"
 import type { Policy } from "../LookerPolicy.ts"
 import * as codec from "./codec.ts"
 import * as deadline from "./deadline.ts"
+import { elapsedMillis } from "./elapsed.ts"
 import type { Gate } from "./gate.ts"
 import * as httpError from "./httpError.ts"
 import * as received from "./received.ts"
@@ -73,13 +77,27 @@ export type Caller = <Endpoint extends LookerApi.Endpoint, A>(
 
 const headers = { accept: "application/json, */*;q=0.1", "x-looker-appid": "effect-looker" }
 
+/**
+ * `fetch` is not to follow redirects, which would take the credentials along. This runs inside the client, where the `RequestInit` of its
+ * own layer can be seen as well as that of the calling fiber, and goes into the context of the fiber that `deadline` forks for the request.
+ */
+const withoutRedirects = (request: HttpClientRequest.HttpClientRequest) =>
+  Effect.withFiber<HttpClientRequest.HttpClientRequest>((fiber) => {
+    const init = Context.getOrUndefined(fiber.context, FetchHttpClient.RequestInit)
+    fiber.setContext(Context.add(fiber.context, FetchHttpClient.RequestInit, { ...init, redirect: "manual" }))
+    return Effect.succeed(request)
+  })
+
 /** An HTTP client that fails with the library's errors, also for another status than 2xx. */
-export const bindHttpClient = (httpClient: HttpClient.HttpClient): BoundClient =>
-  HttpClient.transformResponse(httpClient, (response) =>
+export const bindHttpClient = (httpClient: HttpClient.HttpClient, { clientSecret }: Settings): BoundClient =>
+  HttpClient.transformResponse(HttpClient.mapRequestEffect(httpClient, withoutRedirects), (response) =>
     Effect.matchEffect(response, {
-      onFailure: (error) => Effect.fail(httpError.fromClientError(error)),
+      onFailure: (error) =>
+        Effect.fail(httpError.fromClientError(error, httpError.hiding(clientSecret, error.request))),
       onSuccess: (response): Effect.Effect<HttpClientResponse.HttpClientResponse, LookerError.HttpError> =>
-        response.status >= 200 && response.status < 300 ? Effect.succeed(response) : httpError.fromResponse(response)
+        response.status >= 200 && response.status < 300
+          ? Effect.succeed(response)
+          : httpError.fromResponse(response, httpError.hiding(clientSecret, response.request))
     })
   )
 
@@ -119,17 +137,22 @@ interface Exchange {
   response?: HttpClientResponse.HttpClientResponse
 }
 
-const understand = (error: RawError, { response }: Exchange): Effect.Effect<never, LookerError.HttpError> => {
+const understand = (
+  error: RawError,
+  { request, response }: Exchange,
+  { clientSecret }: Settings
+): Effect.Effect<never, LookerError.HttpError> => {
+  const hide = httpError.hiding(clientSecret, request)
   if (HttpClientError.isHttpClientError(error)) {
-    const understood = httpError.fromClientError(error)
+    const understood = httpError.fromClientError(error, hide)
     return understood._tag === "UnexpectedResponse" && response !== undefined
-      ? httpError.fromUndecodable(response, understood.message)
+      ? httpError.fromUndecodable(response, understood.message, hide)
       : Effect.fail(understood)
   }
-  if (!Schema.isSchemaError(error)) return Effect.fail(error)
+  if (!Schema.isSchemaError(error)) return Effect.fail(httpError.withoutSecrets(error, hide))
   return response === undefined
-    ? Effect.fail(new LookerError.BadRequest({ message: `Not sent: ${error.message}` }))
-    : httpError.fromUndecodable(response, error.message)
+    ? Effect.fail(new LookerError.BadRequest({ message: hide(`Not sent: ${error.message}`) }))
+    : httpError.fromUndecodable(response, error.message, hide)
 }
 
 /** The source of tokens, which also learns which token Looker has refused. */
@@ -172,29 +195,35 @@ const countRetry = ({ retries }: Operation, { _tag }: LookerError.HttpError): Ef
     return Effect.void
   })
 
-/** `Effect.retry`, set up after the first failure: most requests have none. */
-const retrying = <A, E, R>(
-  attempt: (attempt: number) => Effect.Effect<A, E, R>,
+/** `Effect.retry`, set up after the first failure: most requests have none. The last of several errors says how often it was tried. */
+const retrying = <A>(
+  attempt: (attempt: number) => Effect.Effect<A, LookerError.HttpError>,
+  clock: Clock.Clock,
   options: {
-    readonly schedule: Schedule.Schedule<unknown, E>
-    readonly while: (error: E) => boolean
+    readonly schedule: Schedule.Schedule<unknown, LookerError.HttpError>
+    readonly while: (error: LookerError.HttpError) => boolean
     /** Runs before each attempt but the first, with the error of the one before. */
-    readonly again: (error: E) => Effect.Effect<void>
+    readonly again: (error: LookerError.HttpError) => Effect.Effect<void>
   }
-): Effect.Effect<A, E, R> =>
-  Effect.catchIf(attempt(1), options.while, (error) => {
-    let last = error
-    let attempts = 0
-    const next = Effect.suspend(() => {
-      attempts++
-      if (attempts === 1) return Effect.fail(error)
-      return Effect.tapError(Effect.andThen(options.again(last), attempt(attempts)), (error) =>
-        Effect.sync(() => {
-          last = error
-        })
+): Effect.Effect<A, LookerError.HttpError> =>
+  Effect.suspend(() => {
+    const begin = elapsedMillis(clock)
+    return Effect.catchIf(attempt(1), options.while, (error) => {
+      let last = error
+      let attempts = 0
+      const next = Effect.suspend(() => {
+        attempts++
+        if (attempts === 1) return Effect.fail(error)
+        return Effect.tapError(Effect.andThen(options.again(last), attempt(attempts)), (error) =>
+          Effect.sync(() => {
+            last = error
+          })
+        )
+      })
+      return Effect.mapError(Effect.retry(next, options), (error) =>
+        attempts > 1 ? httpError.afterTries(error, attempts, elapsedMillis(clock) - begin) : error
       )
     })
-    return Effect.retry(next, options)
   })
 
 export const make = Effect.fnUntraced(function* (options: {
@@ -207,6 +236,7 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly gate?: Gate<LookerError.HttpError>
 }): Effect.fn.Return<Caller, never, Scope.Scope> {
   const { gate, httpClient, policy, settings, tokens } = options
+  const clock = yield* Clock.Clock
   const within = yield* deadline.make(settings.timeout)
   const retry = Schedule.tap(policy.retry, ({ duration, input }) =>
     Effect.logDebug(`${input.endpoint ?? "Looker"}: ${input.message}. Again in ${Duration.format(duration)}`)
@@ -230,15 +260,15 @@ export const make = Effect.fnUntraced(function* (options: {
     (input: codec.Input & { readonly responseMode?: HttpApiClient.Client.ResponseMode }) =>
       Effect.flatMap(operation.encode(input), (encoded) => {
         const request = HttpClientRequest.setHeaders(HttpClientRequest.prependUrl(encoded, settings.baseUrl), headers)
-        exchange.request = request
         const authorized = token === undefined ? request : HttpClientRequest.bearerToken(request, token)
+        exchange.request = authorized
         return Effect.flatMap(httpClient.execute(authorized), (response): Effect.Effect<unknown, RawError> => {
           exchange.response = response
           received.countAnnounced(operation.name, response, context)
           if (input.responseMode === "response-only") return Effect.succeed(response)
           const decode = operation.successes.get(response.status)
           if (decode === undefined) {
-            return httpError.fromUndecodable(response, "Looker's contract has no such status here")
+            return httpError.fromUndeclaredStatus(response, httpError.hiding(settings.clientSecret, authorized))
           }
           return input.responseMode === "decoded-and-response"
             ? Effect.map(decode(response), (value) => [value, response])
@@ -258,7 +288,7 @@ export const make = Effect.fnUntraced(function* (options: {
         Effect.withFiber((fiber) => {
           const exchange: Exchange = {}
           const sent = use(sender(operation, token, exchange, fiber))
-          const answered = Effect.catch(sent, (error) => understand(error, exchange))
+          const answered = Effect.catch(sent, (error) => understand(error, exchange, settings))
           const ended = within(
             withSpan(answered, operation, attempt, fiber),
             () => Effect.fail(httpError.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout))),
@@ -272,7 +302,7 @@ export const make = Effect.fnUntraced(function* (options: {
       // The wait at the gate is not part of the timeout.
       const attempt = (attempt: number) =>
         gate === undefined || priority === "none" ? sendOnce(attempt) : gate(priority, sendOnce(attempt))
-      return retrying(attempt, {
+      return retrying(attempt, clock, {
         schedule: retry,
         while: (error) => mayRepeat(operation, error),
         again: (error) => countRetry(operation, error)
@@ -288,7 +318,9 @@ export const make = Effect.fnUntraced(function* (options: {
               tokens.invalidate(first).pipe(
                 Effect.andThen(tokens.token),
                 Effect.flatMap((second) =>
-                  second === first ? Effect.fail(error) : Effect.andThen(countRetry(operation, error), send(second))
+                  second === first
+                    ? Effect.fail(httpError.refusedToken(error))
+                    : Effect.andThen(countRetry(operation, error), send(second))
                 )
               )
             )

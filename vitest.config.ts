@@ -12,7 +12,7 @@ const alone = [
 export default defineConfig({
   ssr: { resolve: { conditions: ["effect-looker-source"] } },
   test: {
-    // Long enough for a busy machine: what hangs is the only thing that fails by it.
+    // Long enough for a busy machine: only a test that hangs fails by it.
     testTimeout: 120_000,
     hookTimeout: 120_000,
     projects: [

@@ -268,10 +268,18 @@ describe("a body of 100 MB", () => {
     Effect.gen(function* () {
       const data = yield* folder({ "orders.csv": orders })
       const { baseUrl, pid } = yield* inOwnProcess(data)
-      const post = (path: string, headers: Record<string, string>, body: Uint8Array<ArrayBuffer>) =>
-        Effect.promise(async () => {
-          const response = await fetch(`${baseUrl}/api/4.0${path}`, { method: "POST", headers, body })
-          return { status: response.status, json: await response.json() }
+      // A connection for each: one that is kept open may be closed by the server just before it is used again.
+      const post = (path: string, headers: Record<string, string>, body: Buffer) =>
+        Effect.callback<{ readonly status: number | undefined; readonly json: Record<string, string> }>((resume) => {
+          const options = { method: "POST", headers, agent: false }
+          const sending = request(`${baseUrl}/api/4.0${path}`, options, (response) => {
+            let text = ""
+            response.setEncoding("utf8").on("data", (part) => {
+              text += part
+            })
+            response.on("end", () => resume(Effect.succeed({ status: response.statusCode, json: JSON.parse(text) })))
+          })
+          sending.on("error", (error) => resume(Effect.die(error))).end(body)
         })
       const form = { "content-type": "application/x-www-form-urlencoded" }
       const enter = post("/login", form, Buffer.from("client_id=embedded&client_secret=embedded"))

@@ -85,18 +85,21 @@ const toError = (cause: unknown): DatabaseError => {
   return new DatabaseError({ message, line: line === undefined ? undefined : Number(line) })
 }
 
+/** Counts what DuckDB does as running, from its start to its end. */
+const counted = <A>(work: () => Promise<A>): Promise<A> => {
+  statements.running++
+  return work().finally(() => statements.running--)
+}
+
 const rowsOf = (connection: DuckDBConnection, sql: string): Promise<Rows> =>
   connection.run(sql).then((result) => result.getRows())
 
 const statement = (connection: DuckDBConnection, sql: string): Effect.Effect<Rows, DatabaseError> =>
   Effect.callback((resume) => {
-    statements.running++
-    const settled = rowsOf(connection, sql)
-      .finally(() => statements.running--)
-      .then(
-        (rows) => resume(Effect.succeed(rows)),
-        (cause) => resume(Effect.fail(toError(cause)))
-      )
+    const settled = counted(() => rowsOf(connection, sql)).then(
+      (rows) => resume(Effect.succeed(rows)),
+      (cause) => resume(Effect.fail(toError(cause)))
+    )
     return Effect.promise(() => {
       connection.interrupt()
       const timer = setInterval(() => connection.interrupt(), interruptEvery)
@@ -148,7 +151,9 @@ export const make = (options: Options): Effect.Effect<DuckDb["Service"], Embedde
     const run = (sql: string) =>
       Effect.acquireUseRelease(
         Effect.suspend(() =>
-          isClosing ? Effect.fail(closing) : Effect.tryPromise({ try: () => instance.connect(), catch: toError })
+          isClosing
+            ? Effect.fail(closing)
+            : Effect.tryPromise({ try: () => counted(() => instance.connect()), catch: toError })
         ).pipe(
           Effect.map((connection) => {
             let done = () => {}

@@ -1,5 +1,5 @@
 /**
- * The statements that DuckDB runs now, counted over all embedded Lookers of the process: no test time passes meanwhile (`TestTime`).
+ * The statements and connections that DuckDB works on now, counted over all embedded Lookers of the process: no test time passes meanwhile (`TestTime`).
  *
  * @internal
  */

@@ -101,6 +101,50 @@ const makeWaiter = (place: number): Waiter => {
 
 const isSubmission = (kind: Kind): boolean => kind === "start" || kind === "submission"
 
+/** Milliseconds from one poll to the next, of so many that wait. */
+const spacingOfPolls = (pace: Pace, now: number, submittedAt: number, waiting: number): number => {
+  if (!pace.isLimited(now)) return 0
+  const shortest = pace.isKnown ? shortestPacedTurn : shortestTurn
+  const turn = Math.min(longestTurn, shortest + (now - submittedAt) * growthOfTurn)
+  return Math.max(turn / waiting, 1000 / (pace.perSecond(now) * partOfPolls))
+}
+
+/** Tells `onChange` and `onPause` what refusals do. */
+const noticesOf = (
+  pace: Pace,
+  { onChange, onPause }: Pick<Options<never>, "onChange" | "onPause">,
+  fork: (effect: Effect.Effect<void>) => unknown
+) => {
+  /** Since the first refusal, until no limit is known. */
+  let limited: { readonly since: number; isPaused: boolean; refused: number } | undefined
+  const changed = (change: Change) => {
+    if (onChange !== undefined) fork(onChange(change))
+  }
+  return {
+    refused: (now: number, pauseBefore: number) => {
+      const longer = pace.pauseEnds - Math.max(now, pauseBefore)
+      if (longer > 0) onPause?.(longer)
+      limited ??= { since: now, isPaused: false, refused: 0 }
+      limited.refused++
+      if (limited.isPaused) return
+      limited.isPaused = true
+      changed({ _tag: "Paused", millis: pace.pauseEnds - now })
+    },
+    /** A request is sent. */
+    sent: (now: number) => {
+      if (limited === undefined || now < pace.pauseEnds) return
+      const { isPaused, refused, since } = limited
+      if (!pace.isKnown) {
+        limited = undefined
+        changed({ _tag: "Resumed", after: now - since, refused })
+      } else if (isPaused) {
+        limited.isPaused = false
+        changed({ _tag: "Slowed", perSecond: pace.perSecond(now) })
+      }
+    }
+  }
+}
+
 export const make = Effect.fnUntraced(function* <E>(
   options: Options<E>
 ): Effect.fn.Return<Gate<E>, never, Scope.Scope> {
@@ -108,17 +152,12 @@ export const make = Effect.fnUntraced(function* <E>(
   const blocked = yield* Latch.make()
   const queues: { readonly [_ in Kind]: Array<Waiter> } = { urgent: [], poll: [], start: [], submission: [] }
   const pace = new Pace()
+  const notices = noticesOf(pace, options, Effect.runForkWith(yield* Effect.context()))
   let arrivals = 0
   let submissions = Math.min(firstSubmissions, options.concurrency)
   let underWay = 0
   let submittedAt = 0
   let nextPollAt = 0
-  /** Since the first refusal, until no limit is known. */
-  let limited: { readonly since: number; isPaused: boolean; refused: number } | undefined
-  const fork = Effect.runForkWith(yield* Effect.context())
-  const changed = (change: Change) => {
-    if (options.onChange !== undefined) fork(options.onChange(change))
-  }
   /** When `watchClock` wakes up. */
   let wakeAt = Number.POSITIVE_INFINITY
 
@@ -142,36 +181,6 @@ export const make = Effect.fnUntraced(function* <E>(
     return isPoll ? { kind: "poll", at: pollAt } : undefined
   }
 
-  /** Milliseconds from one poll to the next. */
-  const spacingOfPolls = (now: number): number => {
-    if (!pace.isLimited(now)) return 0
-    const shortest = pace.isKnown ? shortestPacedTurn : shortestTurn
-    const turn = Math.min(longestTurn, shortest + (now - submittedAt) * growthOfTurn)
-    return Math.max(turn / queues.poll.length, 1000 / (pace.perSecond(now) * partOfPolls))
-  }
-
-  const noteRefusal = (now: number, pauseBefore: number) => {
-    const longer = pace.pauseEnds - Math.max(now, pauseBefore)
-    if (longer > 0) options.onPause?.(longer)
-    limited ??= { since: now, isPaused: false, refused: 0 }
-    limited.refused++
-    if (limited.isPaused) return
-    limited.isPaused = true
-    changed({ _tag: "Paused", millis: pace.pauseEnds - now })
-  }
-
-  /** A request is sent after a refusal. */
-  const noteSentAgain = ({ isPaused, refused, since }: NonNullable<typeof limited>, now: number) => {
-    if (now < pace.pauseEnds) return
-    if (!pace.isKnown) {
-      limited = undefined
-      changed({ _tag: "Resumed", after: now - since, refused })
-    } else if (isPaused) {
-      limited = { since, isPaused: false, refused }
-      changed({ _tag: "Slowed", perSecond: pace.perSecond(now) })
-    }
-  }
-
   /** Sends all that may be sent now. If the next has to wait, `blocked` opens, so that `watchClock` waits for its time. */
   const sendAll = () => {
     const now = elapsedMillis(clock)
@@ -183,7 +192,7 @@ export const make = Effect.fnUntraced(function* <E>(
         return
       }
       const { kind } = going
-      if (kind === "poll") nextPollAt = now + spacingOfPolls(now)
+      if (kind === "poll") nextPollAt = now + spacingOfPolls(pace, now, submittedAt, queues.poll.length)
       if (isSubmission(kind)) {
         underWay++
         submittedAt = now
@@ -191,7 +200,7 @@ export const make = Effect.fnUntraced(function* <E>(
       const waiter = queues[kind].shift()
       if (waiter === undefined) return
       waiter.sentAt = now
-      if (limited !== undefined) noteSentAgain(limited, now)
+      notices.sent(now)
       pace.noteSent(now, kind === "poll")
       waiter.enter()
     }
@@ -223,7 +232,7 @@ export const make = Effect.fnUntraced(function* <E>(
       const now = elapsedMillis(clock)
       const pauseBefore = pace.pauseEnds
       if (pace.noteRefused(now, sentAt, Duration.toMillis(retryAfter))) submissions = Math.max(1, submissions / 2)
-      noteRefusal(now, pauseBefore)
+      notices.refused(now, pauseBefore)
     }
   }
 

@@ -1,28 +1,91 @@
 /**
  * JSON.parse that gives a number which a double cannot hold exactly as its text.
  *
- * Looker writes BIGINT and DECIMAL columns as bare JSON numbers; a double holds about 16 digits of them. The long numbers are found and
- * quoted before the text is parsed: a reviver with source access takes several times as long, and not every runtime has it.
+ * Looker writes BIGINT and DECIMAL columns as bare JSON numbers; a double holds about 16 digits of them. Numbers that a double may not hold
+ * are found and quoted before the text is parsed: a reviver with source access takes several times as long, and not every runtime has it.
  */
 
-/** A number with so many digits that a double may not hold it, behind what may precede a value. */
-const longNumber = /[:,[]\s*-?[\d.]{16}/
-const longNumbers = /([:,[]\s*)(-?[\d.]{16}[\d.eE+-]*)/g
+/** A run of digits and dots that is shorter has at most 15 digits, which every double holds. */
+const longRun = 16
 
-const digitsOf = (text: string): string =>
-  text
-    .replace(/[eE].*$/, "")
-    .replace(/[-.]/g, "")
-    .replace(/^0+/, "")
-    .replace(/0+$/, "")
+/** An exponent of three digits may be too large for a double, or so small that the number becomes 0. */
+const longExponent = /[0-9][eE][-+]?[0-9]{3}/
+const longExponents = new RegExp(longExponent, "g")
 
-/** Whether the double nearest to a number has all its digits. */
-const isExact = (source: string): boolean => {
-  const value = String(Number(source))
-  return value === source || digitsOf(value) === digitsOf(source)
+/** A number of at most so many characters, without an exponent, is within the range of a double. */
+const longestInRange = 300
+
+/** 16 digits whose number is less survive a double: its neighbours are further apart than those of the double. */
+const safeMantissa = 2 ** 52
+
+const number = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/
+
+const MINUS = 45
+const PLUS = 43
+const DOT = 46
+const ZERO = 48
+const NINE = 57
+const QUOTE = 34
+const COLON = 58
+const BACKSLASH = 92
+const OPEN = 123
+
+/** A digit or a dot; also a slash, which lies between them. */
+const isInRun = (code: number): boolean => code >= DOT && code <= NINE
+
+const isInNumber = (code: number): boolean =>
+  isInRun(code) || code === MINUS || code === PLUS || code === 101 || code === 69
+
+const isSpace = (code: number): boolean => code === 32 || code === 10 || code === 13 || code === 9
+
+/** Whether a value may begin behind this character: a colon, a comma or a bracket. */
+const precedesValue = (code: number): boolean => code === COLON || code === 44 || code === 91
+
+/** The digits of a number, without the zeros at either end. */
+const digitsOf = (source: string): string => {
+  let end = source.search(/[eE]/)
+  if (end === -1) end = source.length
+  let start = 0
+  const isNoDigit = (code: number) => code <= ZERO
+  while (start < end && isNoDigit(source.charCodeAt(start))) start++
+  while (end > start && isNoDigit(source.charCodeAt(end - 1))) end--
+  return source.slice(start, end).replace(".", "")
 }
 
-const BACKSLASH = 92
+/**
+ * Whether the double nearest to each number has all its digits. JSON.stringify writes many numbers in a third of the time that String takes
+ * for each.
+ */
+const areExact = (sources: ReadonlyArray<string>): ReadonlyArray<boolean> => {
+  const values = JSON.stringify(sources.map(Number)).slice(1, -1).split(",")
+  return sources.map((source, index) => {
+    const value = values[index] ?? ""
+    return value === source || digitsOf(value) === digitsOf(source)
+  })
+}
+
+/** Whether a number has so few digits, and no exponent, that it survives a double. If not, it may survive nevertheless. */
+const isShort = (text: string, start: number, end: number): boolean => {
+  if (end - start > longestInRange) return false
+  let mantissa = 0
+  let count = 0
+  let zeros = 0
+  for (let at = start; at < end; at++) {
+    const code = text.charCodeAt(at)
+    if (code === DOT || code === MINUS) continue
+    if (code > NINE) return false
+    // Zeros count when another digit comes behind them.
+    if (code === ZERO) {
+      if (count > 0) zeros++
+      continue
+    }
+    count += zeros + 1
+    if (count > longRun) return false
+    for (; zeros > 0; zeros--) mantissa *= 10
+    mantissa = mantissa * 10 + (code - ZERO)
+  }
+  return mantissa < safeMantissa
+}
 
 /** A function that says whether a place of the text is inside a string. Each place has to be behind the one before. */
 const makeInsideString = (text: string) => {
@@ -39,14 +102,67 @@ const makeInsideString = (text: string) => {
   }
 }
 
-const withQuotedNumbers = (text: string): string => {
+/**
+ * Whether the character at a place is the colon behind a key, where that can be seen from the characters before it: a quote that is not the
+ * first character of a string ends one.
+ */
+const isBehindKey = (text: string, at: number): boolean => {
+  if (text.charCodeAt(at) !== COLON || text.charCodeAt(at - 1) !== QUOTE) return false
+  const code = text.charCodeAt(at - 2)
+  return code !== BACKSLASH && code !== OPEN && !precedesValue(code) && !isSpace(code)
+}
+
+/** Numbers of a text that may not survive a double, and where each begins, in the order of the text. */
+interface LongNumbers {
+  readonly starts: Array<number>
+  readonly sources: Array<string>
+}
+
+const longNumbersOf = (text: string): LongNumbers => {
+  const found: LongNumbers = { starts: [], sources: [] }
+  let end = 0
+  /** Takes the number around a place, which is behind those before. */
+  const visit = (place: number): void => {
+    if (place < end) return
+    let start = place
+    while (start > end && isInNumber(text.charCodeAt(start - 1))) start--
+    end = place
+    while (isInNumber(text.charCodeAt(end))) end++
+    if (isShort(text, start, end)) return
+    found.starts.push(start)
+    found.sources.push(text.slice(start, end))
+  }
+  const exponents = longExponent.test(text) ? Array.from(text.matchAll(longExponents), ({ index }) => index) : []
+  let next = 0
+  const visitRun = (at: number): void => {
+    // A long run has the place 8 before this one, or 8 behind it, too.
+    if (!isInRun(text.charCodeAt(at)) || !(isInRun(text.charCodeAt(at - 8)) || isInRun(text.charCodeAt(at + 8)))) return
+    while (next < exponents.length && (exponents[next] ?? 0) < at) visit(exponents[next++] ?? 0)
+    visit(at)
+  }
+  // A long run has one of every 16 places. Two of them in one step take a fifth less time.
+  for (let at = longRun - 1; at < text.length; at += 2 * longRun) {
+    if (!isInRun(text.charCodeAt(at)) && !isInRun(text.charCodeAt(at + longRun))) continue
+    visitRun(at)
+    visitRun(at + longRun)
+  }
+  while (next < exponents.length) visit(exponents[next++] ?? 0)
+  return found
+}
+
+/** The text with quotes around the numbers that do not survive a double. What is no number is left for JSON.parse to say so. */
+const withQuotedNumbers = (text: string, { sources, starts }: LongNumbers): string => {
+  const isExact = areExact(sources)
   const isInsideString = makeInsideString(text)
   let quoted = ""
   let copied = 0
-  for (const match of text.matchAll(longNumbers)) {
-    const [, before = "", source = ""] = match
-    const start = match.index + before.length
-    if (isExact(source) || isInsideString(start)) continue
+  for (const [index, source] of sources.entries()) {
+    if (isExact[index]) continue
+    const start = starts[index] ?? 0
+    let before = start - 1
+    while (isSpace(text.charCodeAt(before))) before--
+    if (before >= 0 && !precedesValue(text.charCodeAt(before))) continue
+    if ((!isBehindKey(text, before) && isInsideString(start)) || !number.test(source)) continue
     quoted += `${text.slice(copied, start)}"${source}"`
     copied = start + source.length
   }
@@ -54,5 +170,7 @@ const withQuotedNumbers = (text: string): string => {
 }
 
 /** Throws a SyntaxError as JSON.parse does. */
-export const parse = (text: string): unknown =>
-  JSON.parse(longNumber.test(text) ? withQuotedNumbers(text) : text) as unknown
+export const parse = (text: string): unknown => {
+  const numbers = longNumbersOf(text)
+  return JSON.parse(numbers.sources.length === 0 ? text : withQuotedNumbers(text, numbers)) as unknown
+}

@@ -36,12 +36,100 @@ describe("exactJson", () => {
     ["-0.12345678901234", -0.12345678901234],
     ["0.00000000000000000", 0],
     [" -12345678901234567890 ", "-12345678901234567890"],
-    ['"12345678901234567890"', "12345678901234567890"]
+    ['"12345678901234567890"', "12345678901234567890"],
+    ["1e400", "1e400"],
+    ["-1e400", "-1e400"],
+    ["1E+400", "1E+400"],
+    ["1.5e309", "1.5e309"],
+    ["1e-400", "1e-400"],
+    ["-2.5E-400", "-2.5E-400"],
+    ["3e-324", "3e-324"],
+    ["1e0400", "1e0400"],
+    ["1e308", 1e308],
+    ["2.5e-300", 2.5e-300],
+    ["5e-324", 5e-324],
+    ["0e999", 0],
+    ["1e007", 1e7],
+    [`1${"0".repeat(400)}`, `1${"0".repeat(400)}`],
+    [`0.${"0".repeat(400)}1`, `0.${"0".repeat(400)}1`],
+    [`1${"0".repeat(300)}`, 1e300],
+    ["4503599627370495", 4503599627370495],
+    ["0.5000000000000001", 0.5000000000000001],
+    ["0.9999999999999999", 0.9999999999999999],
+    ["0.4503599627370497", 0.4503599627370497],
+    ["0.9007199254740993", 0.9007199254740993],
+    ["9007199254740.993", "9007199254740.993"]
   ] as const) {
     it(`reads ${text} as ${JSON.stringify(value)}`, () => {
       assert.deepStrictEqual(exactJson.parse(`[{"a":${text}}]`), [{ a: value }])
     })
   }
+
+  for (const text of [
+    "1.2.3",
+    "1234567890.1234567.3",
+    "12345678901234567890.",
+    "00012345678901234567890",
+    "--12345678901234567890",
+    "+12345678901234567890",
+    ".12345678901234567890",
+    "12345678901234567890e",
+    "1e400.5",
+    "1e4e400",
+    "12345678901234567890-1",
+    "12345678901234567890/2"
+  ]) {
+    it(`says that ${text} is no JSON`, () => {
+      for (const json of [`[{"a":${text}}]`, `[${text}]`, text]) assert.throws(() => exactJson.parse(json), SyntaxError)
+    })
+  }
+
+  it("leaves what looks like a number in a key or a text alone", () => {
+    const long = "12345678901234567890"
+    for (const value of [
+      `:${long}`,
+      `,${long}`,
+      `[${long}`,
+      `{"a":${long}}`,
+      "1e400",
+      ":1e400,",
+      `\\":${long}`,
+      ` ${long}`
+    ]) {
+      const rows = [{ [value]: value, "": value, "a:": [value, 1], [`${value}"`]: [`"${value}`] }]
+      assert.deepStrictEqual(exactJson.parse(JSON.stringify(rows)), rows)
+      assert.deepStrictEqual(exactJson.parse(JSON.stringify(rows, null, 1)), rows)
+    }
+  })
+
+  it("finds a long number wherever it is in the text", () => {
+    for (let before = 0; before < 40; before++) {
+      for (const source of ["9007199254740993", "1e400", "12345678901234.567"]) {
+        const text = `["${"x".repeat(before)}",${source},{"":${source}}]`
+        assert.deepStrictEqual(exactJson.parse(text), ["x".repeat(before), source, { "": source }])
+      }
+    }
+  })
+
+  it("takes a time that grows with the text, whatever the numbers in it", () => {
+    for (const source of [`${"1e400".repeat(100_000)}`, `1${"0".repeat(500_000)}1`, `${"0".repeat(500_000)}`]) {
+      assert.throws(() => exactJson.parse(`[${source}x]`), SyntaxError)
+    }
+  })
+
+  it.prop(
+    "gives each number as the double that it is, or else as its text",
+    [Schema.Array(Schema.Finite)],
+    ([numbers]) => {
+      assert.deepStrictEqual(exactJson.parse(JSON.stringify(numbers)), JSON.parse(JSON.stringify(numbers)))
+      const more = numbers.map((value) => `${value.toPrecision(17)}`)
+      const read = exactJson.parse(`[${more.join(",")}]`) as ReadonlyArray<number | string>
+      for (const [index, value] of read.entries()) {
+        assert.strictEqual(Number(value), Number(more[index]))
+        if (typeof value === "string") assert.strictEqual(value, more[index])
+      }
+    }
+  )
 
   it.prop("reads what has no long numbers as JSON.parse does", [Schema.Json], ([value]) => {
     const text = JSON.stringify(value)

@@ -247,13 +247,14 @@ export const make = Effect.gen(function* () {
         callOptions.callback("onProgress", onProgress)
       )
       const places: Array<keyof Progress> = inputs.map(() => "waiting")
+      const progress = { waiting: inputs.length, added: 0, running: 0, done: 0, failed: 0 }
       const move = (index: number, place: keyof Progress): Effect.Effect<void, LookerError.BadRequest> => {
-        const before = places[index]
+        const before = places[index] ?? "waiting"
         if (onProgress === undefined || before === place || before === "done" || before === "failed") return Effect.void
         places[index] = place
-        const progress = { waiting: 0, added: 0, running: 0, done: 0, failed: 0 }
-        for (const place of places) progress[place]++
-        return callOptions.call("onProgress", onProgress, progress)
+        progress[before]--
+        progress[place]++
+        return callOptions.call("onProgress", onProgress, { ...progress })
       }
       const onStatus = (index: number) =>
         onProgress === undefined

@@ -391,9 +391,13 @@ const makeWait = Effect.gen(function* () {
         const observed = Effect.flatMap(Fiber.await(observing), (exit) =>
           Option.match(Exit.findErrorOption(exit), { onNone: () => Effect.void, onSome: Effect.fail })
         )
-        const finished = yield* Effect.raceFirst(waiting, Effect.andThen(observed, Effect.never))
-        // `onStatus` may still be busy with the last word. It gets a limited time for it.
-        yield* Effect.timeoutOption(observed, policy.cleanupTimeout)
+        // `onStatus` may still be busy with the last word, also that of a task that failed. It gets a limited time for it.
+        const lastWord = Effect.timeoutOption(observed, policy.cleanupTimeout)
+        const finished = yield* Effect.raceFirst(waiting, Effect.andThen(observed, Effect.never)).pipe(
+          // After a timeout the task goes on, and so would the observer.
+          Effect.tapError((error) => (error._tag === "PollingTimeout" ? Effect.void : Effect.ignore(lastWord)))
+        )
+        yield* lastWord
         return finished
       })
     )

@@ -72,6 +72,28 @@ describe("QueryRunner.run", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  for (const [word, entry, tag] of [
+    ["error", { status: "error", data: [{ looker_error: "no such column" }] }, "QueryFailed"],
+    ["error", { status: "failure" }, "QueryFailed"],
+    ["killed", { status: "killed" }, "QueryKilled"],
+    ["missing", { status: "missing" }, "TaskMissing"],
+    ["expired", { status: "expired" }, "ResultsExpired"]
+  ] as const) {
+    it.effect(`tells onStatus the last word of a task that ends as ${entry.status}`, () => {
+      const { layer } = life({ poll: (request) => (request === 1 ? { status: "running" } : entry) })
+      return Effect.gen(function* () {
+        const statuses: Array<string> = []
+        const onStatus = ({ status }: QueryRunner.StatusUpdate) =>
+          Effect.andThen(
+            Effect.sleep("1 second"),
+            Effect.sync(() => void statuses.push(status))
+          )
+        assert.strictEqual((yield* runOut(Effect.flip(run({ onStatus }))))._tag, tag)
+        assert.deepStrictEqual(statuses, ["running", word])
+      }).pipe(Effect.provide(layer))
+    })
+  }
+
   it.effect("types the rows by the caller's schema", () => {
     const { layer } = life({ poll: () => ({ status: "complete", data: [origin("SFO")] }) })
     const Row = Schema.Struct({ "flights.origin": Schema.String, "flights.count": Schema.Int })

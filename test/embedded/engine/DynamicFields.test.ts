@@ -61,6 +61,23 @@ describe("a dynamic field", () => {
   )
 })
 
+describe("a bin", () => {
+  it.effect("may have a single bound, and then has two bins", () =>
+    Effect.gen(function* () {
+      const { run } = yield* engine
+      const bin = (min: string, max: string) => ({
+        fields: ["size"],
+        dynamic_fields: JSON.stringify([
+          { dimension: "size", calculation_type: "bin", args: ["orders.id", "10", min, max, null, "classic"] }
+        ]),
+        sorts: ["size"]
+      })
+      assert.deepStrictEqual((yield* run(bin("5", "5"))).rows, [["T00 (-inf,5.0)"], ["T01 [5.0,inf)"]])
+      assert.include(yield* refusal(bin("5", "4")), "size")
+    })
+  )
+})
+
 describe("an expression", () => {
   it.effect("makes a dimension, of every type, and filters a query and a measure", () =>
     Effect.gen(function* () {

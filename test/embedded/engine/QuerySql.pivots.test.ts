@@ -115,6 +115,17 @@ describe("a pivoted query", () => {
     })
   )
 
+  it.effect("has the limits it asks for, as texts and with spaces too", () =>
+    Effect.gen(function* () {
+      const { plan } = yield* engine
+      const query = { fields: named("status", "count"), pivots: named("status") }
+      for (const limit of [7, "7", " 7 "]) {
+        const planned = yield* plan({ ...query, limit, column_limit: limit })
+        assert.deepStrictEqual([planned.limit, planned.columnLimit], [7, 7])
+      }
+    })
+  )
+
   it.effect("has a row total only where it has a pivot", () =>
     Effect.gen(function* () {
       const { run } = yield* engine

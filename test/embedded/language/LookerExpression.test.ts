@@ -267,6 +267,7 @@ const refused: ReadonlyArray<readonly [expression: string, why: string]> = [
   [`abs(${f("s")})`, "abs takes a number and not a string (at character 1)"],
   [`1 + ${f("s")}`, "+ takes a number and not a string (at character 3)"],
   [`-${f("b")}`, "- takes a number and not a yesno"],
+  [`extract_years(${f("n")})`, "extract_years takes a date or time and not a number"],
   [`${f("d")} + 1`, "+ takes a number and not a date"],
   ["1 AND yes", "AND takes a yesno and not a number"],
   ["NOT 1", "NOT takes a yesno and not a number"],

@@ -51,6 +51,12 @@ describe("JsonScanner", () => {
     }
   )
 
+  it("says after how many characters a text breaks off, however it came", () => {
+    for (const chunks of [['{"a":1,"b'], ['{"a"', ":1", ',"b']]) {
+      assert.throws(() => split(chunks), "the text breaks off after 9 characters")
+    }
+  })
+
   it("hands a member over before the next one has come", () => {
     const found: Array<string> = []
     const members = new JsonScanner({ onMember: (key) => found.push(key) })

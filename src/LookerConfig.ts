@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { ConfigurationError } from "./LookerError.ts"
 
@@ -27,6 +28,7 @@ export interface Settings {
   readonly clientSecret: Redacted.Redacted | undefined
   readonly timeout: Duration.Duration
   readonly verifySsl: boolean
+  readonly caFile?: string
   readonly workspace: string | undefined
 }
 
@@ -46,10 +48,17 @@ export interface Options {
   /** For one request, from sending it to the end of its response. Default: 120 seconds, as Looker's SDKs document. */
   readonly timeout?: Duration.Input | undefined
   /**
-   * Whether to check certificates. The HTTP client does this: the setting is for the program that chooses one, and turns nothing off
-   * here. Default: yes.
+   * Whether to check certificates. The HTTP client does this: the setting is for `effect-looker/node` or another program that chooses one,
+   * and turns nothing off here. Default: yes.
    */
   readonly verifySsl?: boolean | undefined
+  /**
+   * A file with certificates of authorities (PEM) that are trusted beside those of Node. As `verifySsl` it is for the HTTP client: that of
+   * `effect-looker/node` reads it.
+   *
+   * @since 0.2.0
+   */
+  readonly caFile?: string | undefined
   /**
    * The workspace whose models queries use, chosen after every login: `"dev"` is the user's own development copy. Default: Looker's own,
    * which is `"production"`.
@@ -64,6 +73,17 @@ export interface Options {
  * @since 0.1.0
  */
 export class LookerConfig extends Context.Service<LookerConfig, Settings>()("effect-looker/LookerConfig") {}
+
+/**
+ * Whether the HTTP client applies `verifySsl` and `caFile`, as that of `effect-looker/node` does. Where it does not, `LookerHttp` warns that
+ * they have no effect.
+ *
+ * @category services
+ * @since 0.2.0
+ */
+export const AppliesTlsSettings = Context.Reference<boolean>("effect-looker/LookerConfig/AppliesTlsSettings", {
+  defaultValue: () => false
+})
 
 const unquote = (text: string): string =>
   text
@@ -84,6 +104,9 @@ const invalid = (message: string, missing: ReadonlyArray<string> = []) => new Co
 export const normalizeBaseUrl = Effect.fnUntraced(function* (
   text: string
 ): Effect.fn.Return<string, ConfigurationError> {
+  if (typeof text !== "string") {
+    return yield* invalid(`The base URL is ${String(text)}. Write https://<your instance>`, ["base_url"])
+  }
   const trimmed = unquote(text)
   if (trimmed === "") return yield* invalid("The base URL is empty. Write https://<your instance>", ["base_url"])
   // A password may have a slash in it. All before the last @ is left out, so that no part of it is shown.
@@ -115,16 +138,26 @@ export const normalizeBaseUrl = Effect.fnUntraced(function* (
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Settings, ConfigurationError> {
+  if (!Predicate.isObject(options)) return yield* invalid(`The settings are ${String(options)}`, ["base_url"])
+  for (const name of ["clientId", "caFile", "workspace"] as const) {
+    if (options[name] != null && typeof options[name] !== "string") return yield* invalid(`${name} has to be a text`)
+  }
+  if (options.verifySsl != null && typeof options.verifySsl !== "boolean") {
+    return yield* invalid(`verifySsl is ${JSON.stringify(options.verifySsl)}, and has to be true or false`)
+  }
   const { clientSecret } = options
+  const secret = Redacted.isRedacted(clientSecret) ? Redacted.value(clientSecret) : clientSecret
+  if (secret != null && typeof secret !== "string") return yield* invalid("clientSecret has to be a text")
   const timeout = Option.getOrElse(Duration.fromInput(options.timeout ?? "120 seconds"), () => Duration.zero)
   if (!(Duration.toMillis(timeout) > 0)) return yield* invalid("The timeout has to be a duration longer than zero")
   return {
     baseUrl: yield* normalizeBaseUrl(options.baseUrl),
-    clientId: options.clientId,
-    clientSecret: typeof clientSecret === "string" ? Redacted.make(clientSecret) : clientSecret,
+    clientId: options.clientId ?? undefined,
+    clientSecret: typeof clientSecret === "string" ? Redacted.make(clientSecret) : (clientSecret ?? undefined),
     timeout,
     verifySsl: options.verifySsl ?? true,
-    workspace: options.workspace
+    ...(options.caFile ? { caFile: options.caFile } : {}),
+    workspace: options.workspace ?? undefined
   }
 })
 
@@ -148,9 +181,9 @@ export const layerConfig = (
 ): Layer.Layer<LookerConfig, ConfigurationError | Config.ConfigError> =>
   Layer.effect(LookerConfig, Config.unwrap(options).pipe(Effect.flatMap(make)))
 
-const keys = ["base_url", "client_id", "client_secret", "verify_ssl", "timeout"] as const
+const keys = ["base_url", "client_id", "client_secret", "verify_ssl", "timeout", "ca_file"] as const
 
-/** The settings of one source, by Looker's own names. */
+/** The settings of one source, by Looker's own names. `ca_file` is ours: Looker's SDKs have none. */
 type Found = { readonly [Key in (typeof keys)[number]]?: string }
 
 const required = ["base_url", "client_id", "client_secret"] as const
@@ -184,6 +217,7 @@ const fromFound = Effect.fnUntraced(function* (
     clientId: found.client_id,
     clientSecret: found.client_secret,
     verifySsl: yes.has(verify),
+    caFile: found.ca_file,
     timeout: Duration.seconds(seconds)
   })
 })
@@ -203,7 +237,7 @@ const readEnv = Effect.gen(function* () {
 )
 
 /**
- * Settings from `LOOKERSDK_BASE_URL`, `LOOKERSDK_CLIENT_ID`, `LOOKERSDK_CLIENT_SECRET`, `LOOKERSDK_VERIFY_SSL` (true) and
+ * Settings from `LOOKERSDK_BASE_URL`, `LOOKERSDK_CLIENT_ID`, `LOOKERSDK_CLIENT_SECRET`, `LOOKERSDK_VERIFY_SSL` (true), `LOOKERSDK_CA_FILE` and
  * `LOOKERSDK_TIMEOUT` (120, seconds), read from the current `ConfigProvider`. One error names every variable that is missing.
  *
  * @category layers

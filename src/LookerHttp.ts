@@ -14,7 +14,7 @@ import * as caller from "./internal/caller.ts"
 import * as gate from "./internal/gate.ts"
 import * as httpError from "./internal/httpError.ts"
 import { LookerAuth } from "./LookerAuth.ts"
-import { LookerConfig } from "./LookerConfig.ts"
+import { AppliesTlsSettings, LookerConfig } from "./LookerConfig.ts"
 import type { HttpError } from "./LookerError.ts"
 import * as LookerMetrics from "./LookerMetrics.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
@@ -56,10 +56,16 @@ export const make = Effect.gen(function* () {
   const bound = caller.bindHttpClient(yield* HttpClient.HttpClient, settings)
   const httpClient = yield* limited(bound, settings.baseUrl)
 
-  if (!settings.verifySsl) {
-    yield* Effect.logWarning(
-      "verify_ssl is off, which has no effect here: only the HttpClient that you provide can accept any certificate"
-    )
+  if (!(yield* AppliesTlsSettings)) {
+    const ignored = [
+      ...(settings.verifySsl ? [] : ["verify_ssl is off"]),
+      ...(settings.caFile ? ["ca_file is set"] : [])
+    ]
+    if (ignored.length > 0) {
+      yield* Effect.logWarning(
+        `${ignored.join(" and ")}, which has no effect here: only the HttpClient that you provide can accept other certificates. The layers of effect-looker/node do`
+      )
+    }
   }
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()

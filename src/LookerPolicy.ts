@@ -205,8 +205,13 @@ const withoutRateLimit = Effect.fnUntraced(function* (
     return yield* invalid(`chunkSize is ${chunkSize}, and has to be a whole number from 1 to 250 (what a URL holds)`)
   }
   const pollRequestsPerSecond = options.pollRequestsPerSecond ?? 25
-  if (!(pollRequestsPerSecond > 0)) {
-    return yield* invalid(`pollRequestsPerSecond is ${pollRequestsPerSecond}, and has to be more than zero`)
+  if (!(typeof pollRequestsPerSecond === "number" && pollRequestsPerSecond > 0)) {
+    return yield* invalid(`pollRequestsPerSecond is ${pollRequestsPerSecond}, and has to be a number more than zero`)
+  }
+  for (const name of ["retry", "poll"] as const) {
+    if (options[name] !== undefined && !Schedule.isSchedule(options[name])) {
+      return yield* invalid(`${name} has to be a Schedule`)
+    }
   }
   const concurrentSubmissions = options.concurrentSubmissions ?? 48
   if (!Number.isInteger(concurrentSubmissions) || concurrentSubmissions < 1) {
@@ -238,7 +243,7 @@ const rateLimitOf = Effect.fnUntraced(function* ({
   window: input
 }: Required<Options>["rateLimit"]): Effect.fn.Return<RateLimit, LookerError.ConfigurationError> {
   const window = Option.getOrUndefined(Duration.fromInput(input))
-  if (!(limit >= 1 && window !== undefined && Duration.toMillis(window) > 0)) {
+  if (!(typeof limit === "number" && limit >= 1 && window !== undefined && Duration.toMillis(window) > 0)) {
     return yield* invalid(
       `rateLimit is ${limit} in ${String(input)}, and has to be 1 or more in a time longer than zero`
     )

@@ -192,7 +192,56 @@ describe("LookerConfig.layer", () => {
   )
 })
 
+describe("settings of a program without a compiler", () => {
+  const valid = { baseUrl: "https://acme.looker.com", clientId: "an-id", clientSecret: "hunter2" }
+
+  it.effect.each([
+    [undefined, "The settings are undefined"],
+    [{ ...valid, baseUrl: undefined }, "The base URL is undefined. Write https://<your instance>"],
+    [{ ...valid, baseUrl: null }, "The base URL is null"],
+    [{ ...valid, baseUrl: 5 }, "The base URL is 5"],
+    [{ ...valid, baseUrl: new URL("ftp://acme.looker.com") }, "The base URL is ftp://acme.looker.com/"],
+    [{ ...valid, clientId: 5 }, "clientId has to be a text"],
+    [{ ...valid, clientSecret: ["hunter2"] }, "clientSecret has to be a text"],
+    [{ ...valid, clientSecret: Redacted.make(5) }, "clientSecret has to be a text"],
+    [{ ...valid, timeout: Number.NaN }, "timeout"],
+    [{ ...valid, timeout: "2 minuts" }, "timeout"],
+    [{ ...valid, timeout: -1 }, "timeout"],
+    [{ ...valid, timeout: {} }, "timeout"],
+    [{ ...valid, verifySsl: "false" }, 'verifySsl is "false", and has to be true or false'],
+    [{ ...valid, caFile: true }, "caFile has to be a text"],
+    [{ ...valid, workspace: 1 }, "workspace has to be a text"]
+  ] as ReadonlyArray<readonly [LookerConfig.Options, string]>)(
+    "are a ConfigurationError when wrong: %j",
+    ([options, says]) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(config.pipe(Effect.provide(LookerConfig.layer(options))))
+        assert.strictEqual(error._tag, "ConfigurationError")
+        assert.include(error.message, says)
+        assert.notInclude(error.message, "hunter2")
+      })
+  )
+
+  it.effect("may be null where they may be absent", () =>
+    Effect.gen(function* () {
+      const absent = { timeout: undefined, verifySsl: null, caFile: null, workspace: null } as object
+      const settings = yield* LookerConfig.make({ ...valid, ...absent })
+      assert.isTrue(settings.verifySsl)
+      assert.isUndefined(settings.caFile)
+      assert.isUndefined(settings.workspace)
+    })
+  )
+})
+
 describe("LookerConfig.layerEnv", () => {
+  it.effect("reads LOOKERSDK_CA_FILE, and ca_file of a looker.ini", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* fromEnv({ ...full, LOOKERSDK_CA_FILE: "/etc/ca.pem" })).caFile, "/etc/ca.pem")
+      assert.isUndefined((yield* fromEnv({ ...full, LOOKERSDK_CA_FILE: "" })).caFile)
+      assert.strictEqual((yield* fromIni(`${ini.trim()}\nca_file=ca.pem`, { section: "Other" })).caFile, "ca.pem")
+    })
+  )
+
   it.effect("reads Looker's variables", () =>
     Effect.gen(function* () {
       const settings = yield* fromEnv({ ...full, LOOKERSDK_VERIFY_SSL: "false", LOOKERSDK_TIMEOUT: "30" })

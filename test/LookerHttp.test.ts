@@ -802,6 +802,22 @@ describe("an error of the connection", () => {
   )
 })
 
+describe("settings for certificates", () => {
+  it.effect.each([
+    { settings: { verifySsl: false }, says: "verify_ssl is off, which" },
+    { settings: { caFile: "/etc/ca.pem" }, says: "ca_file is set, which" },
+    { settings: { verifySsl: false, caFile: "/etc/ca.pem" }, says: "verify_ssl is off and ca_file is set, which" }
+  ])("are warned about where the HTTP client does not read them: $says", ({ settings, says }) => {
+    const observer = observe.make()
+    const { layer } = StubLooker.inProcess(always({ json: { id: "1" } }))
+    return Effect.gen(function* () {
+      yield* Effect.provide(query, looker(layer, settings))
+      assert.include(observer.text(), says)
+      assert.include(observer.text(), "effect-looker/node")
+    }).pipe(Effect.provide(observer.layer))
+  })
+})
+
 describe("LookerPolicy", () => {
   it.effect.each([
     { chunkSize: 0 },
@@ -820,8 +836,18 @@ describe("LookerPolicy", () => {
     { cleanupTimeout: 0 },
     { retryAfterCap: -1 },
     { tokenLead: -1 },
-    { tokenLead: "a while" }
-  ] as ReadonlyArray<LookerPolicy.Options>)("refuses %j and names it", (options) =>
+    { tokenLead: "a while" },
+    { grace: Number.NaN },
+    { cleanupTimeout: {} },
+    { pollRequestsPerSecond: "25" },
+    { chunkSize: "100" },
+    { retry: "often" },
+    { poll: 5 },
+    { rateLimit: { limit: "100", window: "1 second" } },
+    { rateLimit: { limit: 100, window: "a second" } },
+    { rateLimit: { limit: Number.NaN, window: "1 second" } },
+    { rateLimit: { limit: 100, window: Number.NaN } }
+  ] as unknown as ReadonlyArray<LookerPolicy.Options>)("refuses %j and names it", (options) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.void.pipe(Effect.provide(LookerPolicy.layer(options))))
       assert.strictEqual(error._tag, "ConfigurationError")

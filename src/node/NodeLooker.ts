@@ -148,12 +148,6 @@ export const layer = (options: LookerConfig.Options): Layer.Layer<Looker.Service
 /**
  * `Looker.layerEnv` with Node's HTTP client as Looker needs it.
  *
- * **Example**
- *
- * ```ts
- * const program = Effect.provide(QueryRunner.QueryRunner.use((runner) => runner.run(query)), NodeLooker.layerEnv)
- * ```
- *
  * @category layers
  * @since 0.2.0
  */

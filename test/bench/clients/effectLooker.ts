@@ -5,6 +5,7 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
+import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import { Looker, LookerPolicy, Queries, QueryRunner, QueryTasks } from "effect-looker"
 import { credentials, type Job, queryOf } from "../protocol.ts"
@@ -16,7 +17,9 @@ const run = <A, E>(job: Job, program: Effect.Effect<A, E, Looker.Services>): Pro
   const looker = Looker.layer({ baseUrl: job.baseUrl, ...credentials }).pipe(
     Layer.provide([LookerPolicy.layer(job.options.policy ?? {}), httpClient])
   )
-  return Effect.runPromise(Effect.provide(program, looker))
+  // The report is all that goes to stdout.
+  const quiet = Effect.provideService(Effect.provide(program, looker), References.MinimumLogLevel, "None")
+  return Effect.runPromise(quiet)
 }
 
 const startTask = Effect.fnUntraced(function* (job: Job) {

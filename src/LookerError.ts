@@ -4,7 +4,10 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import type { ResultFormat } from "./domain/ResultFormat.ts"
 import { SqlError } from "./domain/SqlError.ts"
 
 /**
@@ -208,7 +211,8 @@ export class ConfigurationError extends Schema.TaggedError<ConfigurationError>("
 const ofTask = { message: Schema.String, taskId: Schema.String }
 
 /**
- * The query failed, in the database or in Looker. `errors` has all the errors, `sql` the statement where Looker shows it.
+ * The query failed, in the database or in Looker. `errors` has all the errors, `warnings` what Looker notes beside them, `sql` the statement
+ * where Looker shows it.
  *
  * @category errors
  * @since 0.1.0
@@ -216,6 +220,10 @@ const ofTask = { message: Schema.String, taskId: Schema.String }
 export class QueryFailed extends Schema.TaggedError<QueryFailed>("effect-looker/QueryFailed")("QueryFailed", {
   ...ofTask,
   errors: Schema.Array(SqlError),
+  warnings: Schema.Array(SqlError).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed([])),
+    Schema.withConstructorDefault(Effect.succeed([]))
+  ),
   sql: Schema.optional(Schema.String)
 }) {
   readonly isRetryable = false
@@ -225,21 +233,38 @@ export class QueryFailed extends Schema.TaggedError<QueryFailed>("effect-looker/
   }
 }
 
+/** Whether an error is one of the `errors` of json_detail, which has the statement for those who may see it. */
+const isOfDetail = ({ raw }: SqlError): boolean => Predicate.isObject(raw) && !("looker_error" in raw)
+
 /**
  * A failed query from its errors.
+ *
+ * **Details**
+ *
+ * Where the statement is not known and another format may show it, the message says so; `format` is that of the task, if known.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const queryFailed = (taskId: string, errors: ReadonlyArray<SqlError>, sql: string | undefined): QueryFailed =>
-  new QueryFailed({
-    message: errors
-      .map(({ details, message }) => (details && details !== message ? `${message} ${details}` : message))
-      .join("; "),
+export const queryFailed = (
+  taskId: string,
+  errors: ReadonlyArray<SqlError>,
+  sql: string | undefined,
+  options: { readonly warnings?: ReadonlyArray<SqlError>; readonly format?: ResultFormat | undefined } = {}
+): QueryFailed => {
+  const sentence = errors
+    .map(({ details, message }) => (details && details !== message ? `${message} ${details}` : message))
+    .join("; ")
+  const isShownElsewhere = sql === undefined && options.format !== "json_detail" && !errors.some(isOfDetail)
+  return new QueryFailed({
+    message:
+      isShownElsewhere && sentence !== "" ? `${sentence} (run it as json_detail to see the statement)` : sentence,
     taskId,
     errors,
+    warnings: options.warnings ?? [],
     sql
   })
+}
 
 /**
  * The query was killed.
@@ -338,6 +363,24 @@ export class TruncatedResult extends Schema.TaggedError<TruncatedResult>("effect
 }
 
 /**
+ * The result has as many rows as the limit of the query allows, or Looker says that it is truncated: there may be more. Only with
+ * `whenLimited: "fail"`. `limit` is absent where only Looker says it.
+ *
+ * @category errors
+ * @since 0.2.0
+ */
+export class LimitReached extends Schema.TaggedError<LimitReached>("effect-looker/LimitReached")("LimitReached", {
+  ...ofTask,
+  limit: Schema.optional(Schema.Number)
+}) {
+  readonly isRetryable = false
+
+  override get name(): string {
+    return nameOf("LimitReached", `task ${this.taskId}`)
+  }
+}
+
+/**
  * What every endpoint may fail with.
  *
  * @category unions
@@ -394,7 +437,7 @@ export const HttpError = Schema.Union([CreateError, Forbidden])
 export type HttpError = typeof HttpError.Type
 
 /**
- * The ends of a task without rows.
+ * The ends of a task without rows, or with fewer than it may have.
  *
  * @category unions
  * @since 0.1.0
@@ -406,7 +449,8 @@ export const TaskError = Schema.Union([
   TaskMissing,
   UnknownTaskStatus,
   PollingTimeout,
-  TruncatedResult
+  TruncatedResult,
+  LimitReached
 ])
 
 /**

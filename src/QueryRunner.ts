@@ -41,6 +41,11 @@ export interface RunOptions<Row> {
   readonly params?: Omit<QueryTask.CreateQueryTaskParams, "fields"> | undefined
   /** The time for the task to end. Then it is killed, and the run fails with `PollingTimeout`. Default: none, as in Looker. */
   readonly timeout?: Duration.Input | undefined
+  /**
+   * `"fail"`: a result that the limit of the query may have cut fails with `LimitReached`, in `stream` behind its rows. Default: it succeeds;
+   * `limitReached` of the result says so, and `stream` logs a warning.
+   */
+  readonly whenLimited?: "fail" | undefined
   /** Runs with each status word of Looker when it changes. */
   readonly onStatus?: ((update: QueryTaskRun.StatusUpdate) => Effect.Effect<void>) | undefined
 }
@@ -135,11 +140,13 @@ export const RunOutcome = <Row extends Schema.Top>(row: Row) =>
   Schema.Struct({
     index: Schema.Number,
     query: Query.QueryInput,
-    result: Schema.Result(QueryResult(row), RunError)
+    result: Schema.Result(QueryResult(row), RunError),
+    limitReached: Schema.Boolean
   })
 
 /**
- * The outcome of one query of several; `index` is its place among them.
+ * The outcome of one query of several; `index` is its place among them. `limitReached` is that of the result, and true for a failure with
+ * `LimitReached`.
  *
  * @category models
  * @since 0.1.0
@@ -148,6 +155,7 @@ export interface RunOutcome<Row> {
   readonly index: number
   readonly query: Query.QueryInput
   readonly result: Result.Result<QueryResult<Row>, RunError>
+  readonly limitReached: boolean
 }
 
 /**
@@ -164,7 +172,12 @@ export interface RunOutcome<Row> {
 export class QueryRunner extends Context.Service<
   QueryRunner,
   {
-    /** Creates the query, starts a task for it, waits through the shared poller, and decodes the rows. */
+    /**
+     * Creates the query, starts a task for it, waits through the shared poller, and decodes the rows.
+     *
+     * A query without a limit has 500 rows at most, and Looker does not say whether a limit has cut any: `limitReached` says that there may be
+     * more. `limit: -1` is all rows.
+     */
     run<Row = ResultRows.Row>(
       query: Query.QueryInput,
       options?: RunOptions<Row>
@@ -177,7 +190,7 @@ export class QueryRunner extends Context.Service<
     /**
      * The rows of one result as they arrive, in memory that does not grow with it. It waits for the status only and then reads
      * `query_task_results`, so that a large result delays no other. Rows come in chunks: `Stream.runForEachArray` takes less time for each
-     * than `Stream.runForEach`.
+     * than `Stream.runForEach`. Where the limit of the query may have cut rows, a warning is logged behind the last one.
      */
     stream<Row = ResultRows.Row>(query: Query.QueryInput, options?: RunOptions<Row>): Stream.Stream<Row, RunError>
   }
@@ -188,6 +201,9 @@ const attributesOf = ({ model, view }: Query.QueryInput) => ({
   "looker.query.model": model,
   "looker.query.explore": view
 })
+
+const isLimitReached = (result: Result.Result<QueryResult<unknown>, RunError>): boolean =>
+  Result.isSuccess(result) ? result.success.limitReached : result.failure._tag === "LimitReached"
 
 /** Looker's default for one user (documentation, "Admin settings – Queries"). */
 const defaultConcurrency = 15
@@ -207,10 +223,19 @@ export const make = Effect.gen(function* () {
 
   /** Runs a query to the end of its task. */
   const finish = (input: Query.QueryInput, options: RunOptions<unknown>, statusOnly: boolean) => {
-    const { onStatus, timeout } = options
-    const once = task.withTask(input, options, ({ query, taskId }) =>
-      Effect.map(task.wait(taskId, { timeout, onStatus, statusOnly }), (finished) => ({ finished, query }))
-    )
+    const { format, onStatus, timeout } = options
+    const once = task
+      .withTask(input, options, ({ query, taskId }) =>
+        Effect.map(task.wait(taskId, { timeout, onStatus, statusOnly }), (finished) => ({ finished, query }))
+      )
+      .pipe(
+        // A wait does not know the format, and may say that json_detail has the statement.
+        Effect.mapError((error) =>
+          error._tag === "QueryFailed" && error.sql === undefined && format === "json_detail"
+            ? LookerError.queryFailed(error.taskId, error.errors, undefined, { format, warnings: error.warnings })
+            : error
+        )
+      )
     const finished =
       policy.recreateExpired === 0
         ? once
@@ -223,7 +248,7 @@ export const make = Effect.gen(function* () {
     options: RunOptions<Row>
   ): Effect.fn.Return<QueryResult<Row>, RunError> {
     const { finished, query } = yield* finish(input, options, false)
-    return { query, ...(yield* task.rows(finished, options)) }
+    return { query, ...(yield* task.rows(finished, { ...options, query })) }
   })
 
   const run = <Row = ResultRows.Row>(input: Query.QueryInput, options: RunOptions<Row> = {}) =>
@@ -269,7 +294,7 @@ export const make = Effect.gen(function* () {
               Effect.tap((result) => move(index, Result.isSuccess(result) ? "done" : "failed")),
               (outcome) => Effect.andThen(checked, outcome),
               Effect.catch((error) => Effect.succeed(Result.fail(error))),
-              Effect.map((result): RunOutcome<Row> => ({ index, query, result }))
+              Effect.map((result): RunOutcome<Row> => ({ index, query, result, limitReached: isLimitReached(result) }))
             ),
           // A text or NaN, which `checked` refuses, would hang here.
           { concurrency: callOptions.isConcurrency(concurrency) ? concurrency : 1, unordered: true }
@@ -282,15 +307,18 @@ export const make = Effect.gen(function* () {
     input: Query.QueryInput,
     options: RunOptions<Row> = {}
   ): Stream.Stream<Row, RunError> => {
-    const { format = "json", row } = options
+    const { format = "json", params, row, whenLimited } = options
     return Effect.gen(function* () {
-      const { finished, query } = yield* finish(input, options, true).pipe(
-        Effect.catchTag("QueryFailed", (failure) => task.explain(failure, options))
-      )
+      const { finished, query } = yield* finish(input, options, true)
       const { taskId } = finished
       yield* traced.annotate(() => ({ "looker.query.id": query.id, "looker.task.id": taskId }))
       const body = yield* task.body(taskId)
-      const rows = ResultRows.fromStream(format, body.bytes, taskId)
+      const onEnd = (end: ResultRows.End) => {
+        const checked = ResultRows.checkLimit(format, end, taskId, { params, query })
+        if (whenLimited === "fail") return checked
+        return Effect.catch(checked, ({ message }) => Effect.logWarning(`Task ${taskId}: ${message}`))
+      }
+      const rows = ResultRows.fromStream(format, body.bytes, taskId, { contentType: body.contentType, onEnd })
       return row === undefined
         ? (rows as Stream.Stream<Row, RunError>)
         : Stream.chunks(rows).pipe(

@@ -16,6 +16,7 @@ import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Endpoint from "./api/Endpoint.ts"
@@ -112,6 +113,11 @@ export interface RowsOptions<Row> {
   readonly format?: RowFormat | undefined
   /** A schema for each row. Without one, rows are records of field name to value. */
   readonly row?: Schema.ConstraintDecoder<Row> | undefined
+  /** The query as Looker returned it, and the parameters of the task: they say the limit, for `limitReached`. */
+  readonly query?: ResultRows.LimitOptions["query"]
+  readonly params?: ResultRows.LimitOptions["params"]
+  /** `"fail"`: rows that the limit may have cut fail with `LimitReached`. Default: they succeed, with `limitReached`. */
+  readonly whenLimited?: "fail" | undefined
 }
 
 /**
@@ -125,6 +131,10 @@ export const TaskRows = <Row extends Schema.Top>(row: Row) =>
     taskId: Schema.String,
     rows: Schema.Array(row),
     warnings: Schema.Array(SqlError.SqlError),
+    limitReached: Schema.Boolean,
+    resultSource: Schema.optional(Schema.String),
+    fromCache: Schema.optional(Schema.Boolean),
+    runtime: Schema.optional(Schema.Number),
     data: Json
   })
 
@@ -139,6 +149,17 @@ export interface TaskRows<Row> {
   readonly rows: ReadonlyArray<Row>
   /** Messages of Looker that are no failure: development mode notes. */
   readonly warnings: ReadonlyArray<SqlError.SqlError>
+  /**
+   * There may be more rows in Looker: there are as many as the limit of the query, totals and subtotals not counted, or Looker says that they
+   * are truncated. A query without a limit has 500; `limit: -1` is all rows.
+   */
+  readonly limitReached: boolean
+  /** Looker's word for where the result comes from (`query`, `cache`), if the wait brought it along. */
+  readonly resultSource?: string | undefined
+  /** Of json_detail. It was true in all results that were recorded. */
+  readonly fromCache?: boolean | undefined
+  /** Seconds that the query took, of json_detail. */
+  readonly runtime?: number | undefined
   /** The whole result, parsed: the fields, totals and SQL of json_detail are only here. */
   readonly data: unknown
 }
@@ -181,17 +202,12 @@ export class QueryTaskRun extends Context.Service<
     rows<Row = ResultRows.Row>(
       finished: QueryTaskPoller.Finished,
       options?: RowsOptions<Row>
-    ): Effect.Effect<TaskRows<Row>, LookerError.ReadError | LookerError.QueryFailed | LookerError.TruncatedResult>
+    ): Effect.Effect<
+      TaskRows<Row>,
+      LookerError.ReadError | LookerError.QueryFailed | LookerError.TruncatedResult | LookerError.LimitReached
+    >
     /** The body of the result of a finished task, in the format of the task: as text, or as bytes while they arrive. */
     body(taskId: string): Effect.Effect<ResultBody, LookerError.ReadError>
-    /**
-     * Fails with why a query failed, where the wait was for the status only and so does not know: the body of the result says it. Fails
-     * with the given error where the body does not.
-     */
-    explain(
-      failure: LookerError.QueryFailed,
-      options?: Pick<RowsOptions<unknown>, "format">
-    ): Effect.Effect<never, LookerError.QueryFailed>
     /** Kills a task in Looker. Never fails, and takes no longer than `LookerPolicy.cleanupTimeout`. */
     kill(taskId: string): Effect.Effect<void>
   }
@@ -301,17 +317,35 @@ export const make = Effect.gen(function* () {
     function* <Row = ResultRows.Row>(
       finished: QueryTaskPoller.Finished,
       options: RowsOptions<Row> = {}
-    ): Effect.fn.Return<TaskRows<Row>, LookerError.ReadError | LookerError.QueryFailed | LookerError.TruncatedResult> {
-      const { format = "json", row } = options
-      const { taskId } = finished
-      const data = ResultRows.isResult(format, finished.data)
-        ? finished.data
-        : yield* ResultRows.parse(format, yield* Effect.flatMap(body(taskId), ({ text }) => text), taskId)
-      const { rows, warnings } = yield* ResultRows.fromData(format, data, taskId)
+    ): Effect.fn.Return<
+      TaskRows<Row>,
+      LookerError.ReadError | LookerError.QueryFailed | LookerError.TruncatedResult | LookerError.LimitReached
+    > {
+      const { format = "json", row, whenLimited } = options
+      const { resultSource, taskId } = finished
+      let { data } = finished
+      let contentType = ""
+      if (!ResultRows.isResult(format, data)) {
+        const fetched = yield* body(taskId)
+        contentType = fetched.contentType
+        data = yield* ResultRows.parse(format, yield* fetched.text, taskId)
+      }
+      const { fromCache, rows, runtime, warnings, ...end } = yield* ResultRows.fromData(
+        format,
+        data,
+        taskId,
+        contentType
+      )
+      const checked = ResultRows.checkLimit(format, { ...end, count: rows.length }, taskId, options)
+      const limited = yield* whenLimited === "fail" ? Effect.as(checked, Result.void) : Effect.result(checked)
       return {
         taskId,
         rows: row === undefined ? (rows as ReadonlyArray<Row>) : yield* ResultRows.decode(row, rows, taskId),
         warnings: finished.warnings.length > 0 ? finished.warnings : warnings,
+        limitReached: Result.isFailure(limited),
+        ...(resultSource === undefined ? {} : { resultSource }),
+        ...(fromCache === undefined ? {} : { fromCache }),
+        ...(runtime === undefined ? {} : { runtime }),
         data
       }
     },
@@ -320,18 +354,7 @@ export const make = Effect.gen(function* () {
     })
   )
 
-  const explain = (failure: LookerError.QueryFailed, options: Pick<RowsOptions<unknown>, "format"> = {}) =>
-    rows({ taskId: failure.taskId, data: undefined, warnings: [] }, options).pipe(
-      Effect.catch((error) => {
-        if (error._tag === "QueryFailed") return Effect.fail(error)
-        // For every format but json_detail the response is 400 with the reason.
-        if (error._tag !== "BadRequest") return Effect.fail(failure)
-        return Effect.fail(LookerError.queryFailed(failure.taskId, [SqlError.fromUnknown(error.message)], undefined))
-      }),
-      Effect.andThen(Effect.fail(failure))
-    )
-
-  return QueryTaskRun.of({ createQuery, start, withTask, wait, rows, body, explain, kill })
+  return QueryTaskRun.of({ createQuery, start, withTask, wait, rows, body, kill })
 })
 
 /**

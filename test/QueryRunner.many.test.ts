@@ -331,38 +331,38 @@ const streaming = (
   options: { readonly failed?: boolean; readonly cut?: boolean } = {}
 ) => {
   const taskId = "t1"
-  const failure = LookerError.queryFailed(taskId, [], undefined)
   const asked: Array<unknown> = []
+  const tasks = Layer.mock(QueryTasks.QueryTasks, {
+    createQueryTask: () => Effect.succeed({ id: taskId }),
+    queryTask: () => Effect.succeed({ id: taskId, status: "error" }),
+    queryTaskResults: () =>
+      Effect.isEffect(pieces)
+        ? pieces
+        : Effect.succeedSome({
+            contentType: "",
+            text: Effect.succeed(pieces.join("")),
+            bytes: Stream.fromIterable(pieces).pipe(
+              Stream.rechunk(1),
+              Stream.encodeText,
+              Stream.concat(
+                options.cut === true
+                  ? Stream.fail(new LookerError.TruncatedResult({ message: "reset", taskId }))
+                  : Stream.empty
+              )
+            )
+          })
+  })
+  const finished = Layer.mock(QueryTaskPoller.QueryTaskPoller, {
+    wait: (id, waitOptions) => {
+      asked.push(waitOptions?.statusOnly)
+      return Effect.succeed({ taskId: id, data: undefined, warnings: [] })
+    }
+  })
   const layer = QueryRunner.layer.pipe(
     Layer.provide([
       Layer.mock(Queries.Queries, { createQuery: () => Effect.succeed({ id: "1" }) }),
-      Layer.mock(QueryTasks.QueryTasks, {
-        createQueryTask: () => Effect.succeed({ id: taskId }),
-        queryTaskResults: () =>
-          Effect.isEffect(pieces)
-            ? pieces
-            : Effect.succeedSome({
-                contentType: "",
-                text: Effect.succeed(pieces.join("")),
-                bytes: Stream.fromIterable(pieces).pipe(
-                  Stream.rechunk(1),
-                  Stream.encodeText,
-                  Stream.concat(
-                    options.cut === true
-                      ? Stream.fail(new LookerError.TruncatedResult({ message: "reset", taskId }))
-                      : Stream.empty
-                  )
-                )
-              })
-      }),
-      Layer.mock(QueryTaskPoller.QueryTaskPoller, {
-        wait: (id, waitOptions) => {
-          asked.push(waitOptions?.statusOnly)
-          return options.failed === true
-            ? Effect.fail(failure)
-            : Effect.succeed({ taskId: id, data: undefined, warnings: [] })
-        }
-      })
+      tasks,
+      options.failed === true ? QueryTaskPoller.layer.pipe(Layer.provide(tasks)) : finished
     ])
   )
   return { layer, asked }
@@ -470,7 +470,10 @@ describe("QueryRunner.stream", () => {
     const { layer } = streaming(['[{"looker_error":"no such column"}]'])
     return Effect.gen(function* () {
       const error = yield* Effect.flip(collect())
-      assert.deepInclude(error, { _tag: "QueryFailed", message: "no such column" })
+      assert.deepInclude(error, {
+        _tag: "QueryFailed",
+        message: "no such column (run it as json_detail to see the statement)"
+      })
     }).pipe(Effect.provide(layer))
   })
 
@@ -511,11 +514,14 @@ describe("QueryRunner.stream", () => {
     Effect.gen(function* () {
       const errors = [{ message: "The database encountered an error.", message_details: "no column x" }]
       const detail = streaming([JSON.stringify({ data: [], errors })], { failed: true })
-      const first = yield* Effect.flip(Effect.provide(collect({ format: "json_detail" }), detail.layer))
+      const first = yield* runOut(Effect.flip(Effect.provide(collect({ format: "json_detail" }), detail.layer)))
       assert.deepInclude(first, { _tag: "QueryFailed", message: "The database encountered an error. no column x" })
       const refused = streaming(Effect.fail(new LookerError.BadRequest({ message: "no column y" })), { failed: true })
-      const second = yield* Effect.flip(Effect.provide(collect(), refused.layer))
-      assert.deepInclude(second, { _tag: "QueryFailed", message: "no column y" })
+      const second = yield* runOut(Effect.flip(Effect.provide(collect(), refused.layer)))
+      assert.deepInclude(second, {
+        _tag: "QueryFailed",
+        message: "no column y (run it as json_detail to see the statement)"
+      })
     })
   )
 

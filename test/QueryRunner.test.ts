@@ -168,7 +168,11 @@ describe("QueryRunner.run", () => {
     })
     return Effect.gen(function* () {
       const first = yield* runOut(Effect.flip(Effect.provide(run(), rows.layer)))
-      assert.deepInclude(first, { _tag: "QueryFailed", taskId: "t1", message: "no such column" })
+      assert.deepInclude(first, {
+        _tag: "QueryFailed",
+        taskId: "t1",
+        message: "no such column (run it as json_detail to see the statement)"
+      })
       const second = yield* runOut(Effect.flip(Effect.provide(run({ format: "json_detail" }), detail.layer)))
       assert.isTrue(second._tag === "QueryFailed")
       if (second._tag === "QueryFailed") {

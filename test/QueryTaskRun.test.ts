@@ -260,7 +260,7 @@ describe("QueryTaskRun.rows and body", () => {
     return Effect.gen(function* () {
       const run = yield* QueryTaskRun.QueryTaskRun
       const read = yield* run.rows({ taskId: "t1", data: undefined, warnings: [] })
-      assert.deepStrictEqual(read, { taskId: "t1", rows, warnings: [], data: rows })
+      assert.deepStrictEqual(read, { taskId: "t1", rows, warnings: [], limitReached: false, data: rows })
       const body = yield* run.body("t1")
       const bytes = yield* Stream.runCollect(body.bytes)
       assert.strictEqual(bytes.map((chunk) => new TextDecoder().decode(chunk)).join(""), JSON.stringify(rows))

@@ -330,7 +330,7 @@ describe("a body", () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(rowsOf("json", [{ looker_error: "a" }, { looker_error: "b" }]))
       assert.strictEqual(error._tag, "QueryFailed")
-      assert.strictEqual(error.message, "a; b")
+      assert.strictEqual(error.message, "a; b (run it as json_detail to see the statement)")
     })
   )
 

@@ -75,6 +75,7 @@ const errors: { readonly [Tag in LookerError.LookerError["_tag"]]: ReadonlyArray
   ConfigurationError: [new LookerError.ConfigurationError({ message: "A message", missing: ["base_url"] })],
   QueryFailed: [
     LookerError.queryFailed("t1", sqlErrors, "SELECT foo"),
+    LookerError.queryFailed("t1", sqlErrors, undefined, { warnings: sqlErrors }),
     LookerError.queryFailed("t1", [SqlError.fromUnknown(undefined)], undefined)
   ],
   QueryKilled: [new LookerError.QueryKilled(task)],
@@ -82,7 +83,8 @@ const errors: { readonly [Tag in LookerError.LookerError["_tag"]]: ReadonlyArray
   TaskMissing: [new LookerError.TaskMissing(task)],
   UnknownTaskStatus: [new LookerError.UnknownTaskStatus({ ...task, status: "dreaming" })],
   PollingTimeout: [new LookerError.PollingTimeout(task)],
-  TruncatedResult: [new LookerError.TruncatedResult({ ...task, snippet: "…" })]
+  TruncatedResult: [new LookerError.TruncatedResult({ ...task, snippet: "…" })],
+  LimitReached: [new LookerError.LimitReached({ ...task, limit: 500 }), new LookerError.LimitReached(task)]
 }
 
 /** The errors of each union, by their tags. */
@@ -119,7 +121,8 @@ describe("errors", () => {
       "TaskMissing",
       "UnknownTaskStatus",
       "PollingTimeout",
-      "TruncatedResult"
+      "TruncatedResult",
+      "LimitReached"
     ]
     assert.sameMembers(tagsOf(LookerError.CallError), [...unions.CallError])
     assert.sameMembers(tagsOf(LookerError.ReadError), [...unions.ReadError])
@@ -130,7 +133,7 @@ describe("errors", () => {
     assert.sameMembers(tagsOf(QueryRunner.RunError), [...create, ...task])
     assert.sameMembers(tagsOf(QueryTaskPoller.WaitError), [
       ...unions.ReadError,
-      ...task.filter((tag) => tag !== "TruncatedResult")
+      ...task.filter((tag) => tag !== "TruncatedResult" && tag !== "LimitReached")
     ])
   })
 })
@@ -151,6 +154,10 @@ describe("results", () => {
     taskId: "t1",
     rows: [row],
     warnings: [SqlError.fromUnknown({ message: "Note: development mode", fatal: false })],
+    limitReached: true,
+    resultSource: "query",
+    fromCache: true,
+    runtime: 0.418,
     data: [{ "flights.origin": "SFO", "flights.day": "2026-01-02T00:00:00Z" }]
   }
   const input: Query.QueryInput = { model: "m", view: "flights", limit: "10" }
@@ -172,8 +179,8 @@ describe("results", () => {
   it("RunOutcome keeps what succeeded and what failed", () => {
     const schema = QueryRunner.RunOutcome(Row)
     const outcomes: ReadonlyArray<QueryRunner.RunOutcome<typeof Row.Type>> = [
-      { index: 0, query: input, result: Result.succeed(result) },
-      { index: 1, query: input, result: Result.fail(new LookerError.TaskMissing(task)) }
+      { index: 0, query: input, result: Result.succeed(result), limitReached: true },
+      { index: 1, query: input, result: Result.fail(new LookerError.TaskMissing(task)), limitReached: false }
     ]
     for (const outcome of outcomes) {
       const restored: QueryRunner.RunOutcome<typeof Row.Type> = throughJson(schema, outcome)
@@ -184,12 +191,23 @@ describe("results", () => {
   it("Finished keeps data and warnings, and the lack of both", () => {
     for (const finished of [
       { taskId: "t1", data: undefined, warnings: [] },
-      { taskId: "t1", data: "a,b\n1,2\n", warnings: result.warnings },
+      { taskId: "t1", data: "a,b\n1,2\n", warnings: result.warnings, resultSource: "query" },
       { taskId: "t1", data: { data: [{ a: 1.5 }], sql: null }, warnings: [] }
     ]) {
       const restored: QueryTaskPoller.Finished = throughJson(QueryTaskPoller.Finished, finished)
       assert.deepStrictEqual(restored, finished)
     }
+  })
+
+  it("a QueryFailed that was kept before it had warnings has none", () => {
+    const codec = Schema.toCodecJson(LookerError.QueryFailed)
+    const { warnings: _, ...kept } = Schema.encodeSync(codec)(
+      LookerError.queryFailed("t1", sqlErrors, "SELECT foo")
+    ) as {
+      readonly warnings: unknown
+    }
+    assert.deepStrictEqual(Schema.decodeUnknownSync(codec)(kept).warnings, [])
+    assert.deepStrictEqual(new LookerError.QueryFailed({ ...task, errors: [] }).warnings, [])
   })
 
   it("Finished keeps the reason that Looker did not give", () => {

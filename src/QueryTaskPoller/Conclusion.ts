@@ -11,7 +11,8 @@ import { Json } from "../domain/Wire.ts"
 import * as LookerError from "../LookerError.ts"
 
 /**
- * A task that ended well: `data` is the result as `multi_results` carries it (parsed), `warnings` what Looker notes beside it.
+ * A task that ended well: `data` is the result as `multi_results` carries it (parsed), `warnings` what Looker notes beside it,
+ * `resultSource` where the result comes from if Looker says so.
  *
  * @category schemas
  * @since 0.2.0
@@ -19,7 +20,8 @@ import * as LookerError from "../LookerError.ts"
 export const Finished = Schema.Struct({
   taskId: Schema.String,
   data: Json,
-  warnings: Schema.Array(SqlError)
+  warnings: Schema.Array(SqlError),
+  resultSource: Schema.optional(Schema.String)
 })
 
 /**
@@ -74,11 +76,11 @@ export const fromState = (taskId: string, state: TaskState.TaskState): Conclusio
     case "Pending":
       return { _tag: "Unfinished", status: state.status }
     case "Complete": {
-      const { data, warnings } = state
-      return { _tag: "Ended", status: "complete", exit: Effect.succeed({ taskId, data, warnings }) }
+      const { _tag, ...result } = state
+      return { _tag: "Ended", status: "complete", exit: Effect.succeed({ taskId, ...result }) }
     }
     case "Failed":
-      return failed("error", LookerError.queryFailed(taskId, state.errors, state.sql))
+      return failed("error", LookerError.queryFailed(taskId, state.errors, state.sql, { warnings: state.warnings }))
     case "Killed":
       return failed("killed", new LookerError.QueryKilled({ message: "The query was killed", taskId }))
     case "Missing": {

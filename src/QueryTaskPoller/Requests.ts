@@ -7,16 +7,19 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import * as TaskState from "../domain/TaskState.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
-import type * as LookerError from "../LookerError.ts"
+import { resultsEndpoint } from "../internal/httpError.ts"
+import * as LookerError from "../LookerError.ts"
 import * as LookerMetrics from "../LookerMetrics.ts"
 import { LookerPolicy } from "../LookerPolicy.ts"
 import { type MultiResultsPart, QueryTasks } from "../QueryTasks.ts"
+import * as ResultRows from "../ResultRows.ts"
 import * as Conclusion from "./Conclusion.ts"
 import type { Entry, PollRequest, Registry } from "./Registry.ts"
 
@@ -92,11 +95,30 @@ export const make = Effect.fnUntraced(function* (
     registry.conclude(entry, Conclusion.fromState(entry.taskId, state))
   }
 
+  /** Why a task failed of which only the status is known: its result says it, and may have nothing but warnings. */
+  const stateOfFailed = (taskId: string): Effect.Effect<TaskState.TaskState, LookerError.ReadError> => {
+    const withoutReason = Effect.succeed(TaskState.fromBody(undefined, true))
+    return tasks.queryTaskResults(taskId).pipe(
+      Effect.flatMap((body) => (Option.isNone(body) ? withoutReason : ResultRows.stateOfFailed(body.value, taskId))),
+      Effect.catchTags({
+        // For every format but json_detail the response is 400 with the reason.
+        BadRequest: ({ message }) => Effect.succeed(TaskState.fromBody(message, true)),
+        NotFound: () => withoutReason,
+        TruncatedResult: ({ message }) =>
+          Effect.fail(new LookerError.UnexpectedResponse({ message, endpoint: resultsEndpoint(taskId) }))
+      })
+    )
+  }
+
   const askStatus = (request: PollRequest, [entry]: ReadonlyArray<Entry>) =>
     entry === undefined
       ? Effect.void
-      : Effect.map(tasks.queryTask(entry.taskId, { fields: "id,status" }), ({ status }) =>
-          received(request, entry, TaskState.fromEntry({ status }))
+      : tasks.queryTask(entry.taskId, { fields: "id,status" }).pipe(
+          Effect.flatMap(({ status }) => {
+            const state = TaskState.fromEntry({ status })
+            return state._tag === "Failed" ? stateOfFailed(entry.taskId) : Effect.succeed(state)
+          }),
+          Effect.map((state) => received(request, entry, state))
         )
 
   const askRows = (request: PollRequest, entries: ReadonlyArray<Entry>) => {

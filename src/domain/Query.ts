@@ -117,3 +117,18 @@ export const toInput = (query: QueryInput): QueryInput => ({
   model: query.model,
   view: query.view
 })
+
+/** What Looker takes for the limit of a query that has none. */
+const defaultLimit = 500
+
+/**
+ * The most rows that a task may give, totals and subtotals not counted: the `limit` of the task, or else that of the query as Looker
+ * returned it, or else 500. Undefined for `-1`, which is all rows.
+ *
+ * @category getters
+ * @since 0.2.0
+ */
+export const rowLimit = (query: Pick<Query, "limit">, taskLimit?: number): number | undefined => {
+  const limit = taskLimit ?? Number(query.limit || defaultLimit)
+  return limit >= 0 ? limit : undefined
+}

@@ -1,5 +1,5 @@
 /**
- * The errors and warnings of a query, in one shape for Looker's four.
+ * The errors and warnings of a query, in one shape for all of Looker's.
  *
  * @since 0.1.0
  */
@@ -71,24 +71,43 @@ export const fromUnknown = (raw: unknown): SqlError => {
   }
 }
 
+/** The rows of a result that are errors: those with the key `looker_error`. */
 const lookerErrors = (rows: unknown): ReadonlyArray<SqlError> => {
   if (!Array.isArray(rows)) return []
-  const first: unknown = rows[0]
-  if (!Predicate.isObject(first) || !("looker_error" in first)) return []
-  return rows.map((row) => ({
-    ...fromUnknown(Predicate.isObject(row) ? (row as Readonly<Record<string, unknown>>).looker_error : row),
-    raw: row
-  }))
+  const errors: Array<SqlError> = []
+  for (const row of rows) {
+    if (Predicate.isObject(row) && "looker_error" in row) errors.push({ ...fromUnknown(row.looker_error), raw: row })
+  }
+  return errors
+}
+
+/** The entries of `errors`: a list, one sentence or object, or an object of them by field. */
+const entriesOf = (errors: unknown): ReadonlyArray<unknown> => {
+  if (Array.isArray(errors)) return errors
+  if (text(errors) !== undefined) return [errors]
+  if (!Predicate.isObject(errors)) return []
+  return "message" in errors || "message_details" in errors ? [errors] : Object.values(errors).flat()
+}
+
+/** `error`, a sentence or an object, and beside it `error_detail`, the words of the database. */
+const errorOf = (error: unknown, detail: unknown): ReadonlyArray<SqlError> => {
+  if (Predicate.isObject(error)) return [fromUnknown(error)]
+  if (text(error) === undefined) return []
+  const details = entriesOf(detail).map((entry) => fromUnknown(entry).message)
+  return details.length === 0
+    ? [fromUnknown(error)]
+    : [{ ...fromUnknown(error), details: details.join(" "), raw: { error, error_detail: detail } }]
 }
 
 /**
- * Finds the errors in a result body, in all four shapes Looker uses: `errors[]` (json_detail), one `error` string (the newer
- * LookML runtime), `looker_error` rows (json, and json_bi under `rows`), and a list of bare strings (very old json).
+ * Finds the errors in a result body, in every shape that Looker uses: `errors` (a list in json_detail; also a sentence or an object), one
+ * `error` (the newer LookML runtime) with or without `error_detail`, rows with `looker_error` (json, and json_bi under `rows`), and a list of
+ * bare strings (very old json).
  *
  * **Gotchas**
  *
- * `looker_error` counts when the key exists in the first row. A bare list of strings is an error only when the task's status
- * says so, which is why `failed` has to be given.
+ * `looker_error` counts in any row, whatever its value. A bare list of strings is an error only when the task's status says so, which is why
+ * `failed` has to be given.
  *
  * @category conversions
  * @since 0.1.0
@@ -99,10 +118,13 @@ export const fromBody = (body: unknown, failed: boolean): ReadonlyArray<SqlError
     return rows.length === 0 && failed ? body.filter(Predicate.isString).map(fromUnknown) : rows
   }
   if (Predicate.isObject(body)) {
-    const object = body as Readonly<Record<string, unknown>>
-    if (Array.isArray(object.errors) && object.errors.length > 0) return object.errors.map(fromUnknown)
-    if (text(object.error) !== undefined) return [fromUnknown(object.error)]
-    return [...lookerErrors(object.rows), ...lookerErrors(object.data)]
+    const { data, error, error_detail, errors, rows } = body as Readonly<Record<string, unknown>>
+    return [
+      ...entriesOf(errors).map(fromUnknown),
+      ...errorOf(error, error_detail),
+      ...lookerErrors(rows),
+      ...lookerErrors(data)
+    ]
   }
   return failed && text(body) !== undefined ? [fromUnknown(body)] : []
 }

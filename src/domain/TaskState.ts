@@ -15,8 +15,9 @@ type Empty = Record<never, never>
  * **Details**
  *
  * - `Pending`: not finished; `status` is Looker's word (`added`, `running`, `pending`)
- * - `Complete`: finished; `data` is the result as `multi_results` carries it, `warnings` what Looker notes beside it
- * - `Failed`: the query failed
+ * - `Complete`: finished; `data` is the result as `multi_results` carries it, `warnings` what Looker notes beside it, `resultSource` where the
+ *   result comes from (`query`, `cache`, …) if Looker says so
+ * - `Failed`: the query failed; `warnings` are beside the errors
  * - `Killed`: it was killed
  * - `Expired`: the results have expired, *or* are not there yet: Looker shows this word for up to two seconds before the true one
  * - `Missing`: no such task, or another user's
@@ -27,8 +28,16 @@ type Empty = Record<never, never>
  */
 export type TaskState = Data.TaggedEnum<{
   readonly Pending: { readonly status: string }
-  readonly Complete: { readonly data: unknown; readonly warnings: ReadonlyArray<SqlError.SqlError> }
-  readonly Failed: { readonly errors: ReadonlyArray<SqlError.SqlError>; readonly sql: string | undefined }
+  readonly Complete: {
+    readonly data: unknown
+    readonly warnings: ReadonlyArray<SqlError.SqlError>
+    readonly resultSource?: string
+  }
+  readonly Failed: {
+    readonly errors: ReadonlyArray<SqlError.SqlError>
+    readonly sql: string | undefined
+    readonly warnings: ReadonlyArray<SqlError.SqlError>
+  }
   readonly Killed: Empty
   readonly Expired: Empty
   readonly Missing: Empty
@@ -57,14 +66,17 @@ export const TaskState = Data.taggedEnum<TaskState>()
 export const fromBody = (body: unknown, failed: boolean): TaskState => {
   const found = SqlError.fromBody(body, failed)
   const errors = found.filter((error) => error.fatal)
-  if (errors.length > 0 || (failed && found.length === 0)) {
-    return TaskState.Failed({
-      errors: errors.length > 0 ? errors : [SqlError.fromUnknown(undefined)],
-      sql: SqlError.sqlOf(body) ?? errors[0]?.sql
-    })
-  }
-  return TaskState.Complete({ data: body, warnings: found })
+  const warnings = found.filter((error) => !error.fatal)
+  if (errors.length === 0 && (warnings.length > 0 || !failed)) return TaskState.Complete({ data: body, warnings })
+  return TaskState.Failed({
+    errors: errors.length > 0 ? errors : [SqlError.fromUnknown(undefined)],
+    sql: SqlError.sqlOf(body) ?? found.find(({ sql }) => sql !== undefined)?.sql,
+    warnings
+  })
 }
+
+const withSource = (state: TaskState, resultSource: unknown): TaskState =>
+  state._tag === "Complete" && typeof resultSource === "string" ? { ...state, resultSource } : state
 
 /**
  * Reads one entry of `multi_results`. Status words are compared without regard to case: Looker's documentation writes
@@ -74,7 +86,7 @@ export const fromBody = (body: unknown, failed: boolean): TaskState => {
  * @since 0.1.0
  */
 export const fromEntry = (entry: unknown): TaskState => {
-  const { data, status } = (Predicate.isObject(entry) ? entry : {}) as { data?: unknown; status?: unknown }
+  const { data, result_source, status } = (Predicate.isObject(entry) ? entry : {}) as Readonly<Record<string, unknown>>
   const word = typeof status === "string" ? status : ""
   switch (word.toLowerCase()) {
     case "added":
@@ -82,10 +94,10 @@ export const fromEntry = (entry: unknown): TaskState => {
     case "pending":
       return TaskState.Pending({ status: word.toLowerCase() })
     case "complete":
-      return fromBody(data, false)
+      return withSource(fromBody(data, false), result_source)
     case "error":
     case "failure":
-      return fromBody(data, true)
+      return withSource(fromBody(data, true), result_source)
     case "killed":
       return TaskState.Killed()
     case "expired":

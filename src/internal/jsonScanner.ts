@@ -45,6 +45,7 @@ export class JsonScanner {
   private escaped = false
   private offset = 0
   private found = false
+  private rowsKey: string | undefined
   /** Where the batch of complete rows begins in the current chunk, and where its last complete row ends. */
   private batchStart = -1
   private batchEnd = -1
@@ -118,7 +119,10 @@ export class JsonScanner {
         this.expected = "value"
         return at + 1
       case "value":
-        if (code === OPEN_LIST && this.handlers.rowsAt?.includes(this.key) === true) return this.beginRows(at)
+        if (this.key === this.rowsKey || (code === OPEN_LIST && this.handlers.rowsAt?.includes(this.key) === true)) {
+          if (this.found) throw new SyntaxError(`its rows come twice, the second time as ${JSON.stringify(this.key)}`)
+          return this.beginRows(at)
+        }
         return this.begin(code === QUOTE || code === OPEN || code === OPEN_LIST ? "value" : "scalar", text, at, code)
       case "comma":
         if (code !== COMMA && code !== CLOSE) break
@@ -145,6 +149,7 @@ export class JsonScanner {
 
   private beginRows(at: number): number {
     this.found = true
+    this.rowsKey = this.key
     this.expected = "first row"
     return at + 1
   }

@@ -11,8 +11,8 @@ export const scan = <Found, E, E2, E3>(
   text: Stream.Stream<string, E>,
   options: {
     readonly scanner: JsonScanner
-    /** What the handlers of the scanner have collected since the last time. */
-    readonly take: () => Effect.Effect<ReadonlyArray<Found>, E2>
+    /** What the handlers of the scanner have collected since the last time. `isEnd` is true once, after all of the text. */
+    readonly take: (isEnd: boolean) => Effect.Effect<ReadonlyArray<Found>, E2>
     /** The error for what the scanner or its handlers threw. `beginning` is how the text began. */
     readonly malformed: (cause: unknown, beginning: string) => E3
   }
@@ -20,16 +20,19 @@ export const scan = <Found, E, E2, E3>(
   Stream.suspend(() => {
     const { malformed, scanner, take } = options
     let beginning = ""
-    const read = (next: () => void) =>
-      Effect.andThen(Effect.try({ try: next, catch: (cause) => malformed(cause, beginning) }), Effect.suspend(take))
+    const read = (next: () => void, isEnd: boolean) =>
+      Effect.andThen(
+        Effect.try({ try: next, catch: (cause) => malformed(cause, beginning) }),
+        Effect.suspend(() => take(isEnd))
+      )
     const feed = (chunks: ReadonlyArray<string>) =>
       read(() => {
         for (const chunk of chunks) {
           if (beginning.length < snippetLength) beginning += chunk.slice(0, snippetLength)
           scanner.feed(chunk)
         }
-      })
-    const end = Effect.suspend(() => read(() => scanner.end()))
+      }, false)
+    const end = Effect.suspend(() => read(() => scanner.end(), true))
     return text.pipe(
       Stream.mapAccumArrayEffect(
         () => undefined,

@@ -51,11 +51,11 @@ describe("SqlError.fromUnknown", () => {
 describe("SqlError.fromBody", () => {
   const messages = (body: unknown, failed: boolean) => SqlError.fromBody(body, failed).map(({ message }) => message)
 
-  it("takes rows for an error when the first row has the key looker_error, whatever its value", () => {
+  it("takes rows for an error when any has the key looker_error, whatever its value", () => {
     assert.deepStrictEqual(messages([{ looker_error: "a" }, { looker_error: "b" }], false), ["a", "b"])
     assert.strictEqual(messages([{ looker_error: null }], false).length, 1)
     assert.deepStrictEqual(messages([{ "flights.looker_error": "a" }], false), [])
-    assert.deepStrictEqual(messages([{ "flights.count": 1 }, { looker_error: "late" }], false), [])
+    assert.deepStrictEqual(messages([{ "flights.count": 1 }, { looker_error: "late" }], false), ["late"])
   })
 
   it("takes a list of strings for errors only when the task failed", () => {

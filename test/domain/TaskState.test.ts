@@ -86,7 +86,7 @@ describe("TaskState.fromEntry", () => {
     const data = detail("8ac6")
     assert.deepStrictEqual(
       fromEntry({ status: "complete", result_source: "query", data }),
-      TaskState.TaskState.Complete({ data, warnings: [] })
+      TaskState.TaskState.Complete({ data, warnings: [], resultSource: "query" })
     )
   })
 

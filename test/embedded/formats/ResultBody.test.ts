@@ -760,6 +760,18 @@ layer(database)("a result", (it) => {
     })
   )
 
+  it.effect("has the label of a field in every format, whatever its characters", () =>
+    Effect.gen(function* () {
+      const label = 'a <b> & "c" | d_x0041_\\'
+      const empty = result([{ ...text, field: { ...text.field, label } }], 0)
+      assert.deepStrictEqual(html(yield* body("html", empty)), [[label]])
+      assert.deepStrictEqual(yield* sheet(yield* bytes("xlsx", empty)), { A1: label })
+      assert.deepStrictEqual(markdown(yield* body("md", empty))[0], [label])
+      assert.deepStrictEqual(yield* separated(yield* body("csv", empty), ","), [[label]])
+      assert.deepStrictEqual(yield* separated(yield* body("txt", empty), "\t"), [[label]])
+    })
+  )
+
   it.effect("without pivots or totals says nothing of them in json_detail, with the keys of a recorded one", () =>
     Effect.gen(function* () {
       const detail = yield* json("json_detail", yield* one)

@@ -466,6 +466,17 @@ describe("DateFilter", () => {
     }
   })
 
+  it("says what is no length of time", () => {
+    for (const [expression, expected] of [
+      ["2018 for ever", '"ever" is no length of time such as 3 days'],
+      ["2018 for 0 days", '"0 days" is no time at all'],
+      ["0 days", '"0 days" is no time at all']
+    ] as const) {
+      const condition = FilterExpression.toSql("time", "x", expression, documented)
+      assert.include(Result.isFailure(condition) ? condition.failure : "", expected)
+    }
+  })
+
   it("says what to write for a month of one digit, which Looker takes for a subtraction", () => {
     const condition = FilterExpression.toSql("time", "x", "2016-1", documented)
     assert.include(Result.isFailure(condition) ? condition.failure : "", "two digits")

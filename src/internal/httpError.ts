@@ -106,7 +106,7 @@ const redirectOf = ({ headers, request, status }: HttpClientResponse.HttpClientR
   // A browser gives no more than this of a redirect that it does not follow.
   if (status === 0) return `Looker redirects, and a browser does not show where to. ${unfollowed}`
   const { location } = headers
-  if (status < 300 || status > 399 || location === undefined) return undefined
+  if (status < 300 || status > 399 || status === 304 || location === undefined) return undefined
   const base = request.url
   const target = URL.canParse(location, base) ? new URL(location, base) : undefined
   const place = target === undefined ? location : target.origin + target.pathname

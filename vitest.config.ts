@@ -2,7 +2,6 @@ import { defineConfig } from "vitest/config"
 
 /** Tests of memory, of processes and of real time: each file has a process to itself, and nothing else runs beside it. */
 const alone = [
-  "test/README.test.ts",
   "test/LookerHttp.redis.test.ts",
   "test/embedded/EmbeddedLooker.badInput.test.ts",
   "test/embedded/EmbeddedLooker.stress.test.ts",

@@ -95,9 +95,9 @@ describe("the RequestInit of a program", () => {
   it.live("is kept when the calling fiber has it", () => {
     const { fetch, seen } = recording()
     return Effect.gen(function* () {
-      yield* Effect.provide(query, [init, fetch])
+      yield* Effect.provide(query, init)
       assertKept(seen)
-    }).pipe(Effect.provide(looker(FetchHttpClient.layer)))
+    }).pipe(Effect.provide(looker(FetchHttpClient.layer.pipe(Layer.provide(fetch)))))
   })
 
   it.live("is no more than redirect: manual where there was none, and does not stay with the calling fiber", () => {

@@ -86,64 +86,81 @@ describe("README", () => {
         yield* Effect.promise(() => writeFile(config, JSON.stringify(settings)))
         succeeded(yield* exec([join(root, "node_modules/typescript/bin/tsc"), "-p", config]))
 
-        const quick = yield* node(first)
-        succeeded(quick)
-        assert.match(quick.stdout, /^(\w\w has \d+ airports\n){3}$/)
-
-        const several = yield* node(many)
-        succeeded(several)
-        assert.match(several.stdout, /^(\d+ cities\n){3}3376 airports\n$/)
-        assert.include(several.stderr, "0 waiting, 0 running, 3 done")
-
-        const data = yield* Effect.acquireRelease(
-          Effect.promise(() => mkdtemp(join(tmpdir(), "readme-"))),
-          (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
-        )
-        yield* Effect.promise(() => writeFile(join(data, "history.csv"), "query_run_count\n42\n"))
-        const counted = yield* Effect.gen(function* () {
-          const server = yield* EmbeddedLooker.EmbeddedServer
-          return yield* node(real, {
-            LOOKERSDK_BASE_URL: server.baseUrl,
-            LOOKERSDK_CLIENT_ID: server.clientId,
-            LOOKERSDK_CLIENT_SECRET: Redacted.value(server.clientSecret)
-          })
-        }).pipe(Effect.provide(EmbeddedLooker.layerServer({ data, model: "system__activity" })))
-        succeeded(counted)
-        assert.strictEqual(counted.stdout, "42\n")
-        const unconfigured = yield* node(real, {
-          LOOKERSDK_BASE_URL: "",
-          LOOKERSDK_CLIENT_ID: "",
-          LOOKERSDK_CLIENT_SECRET: ""
+        const quick = Effect.gen(function* () {
+          const quick = yield* node(first)
+          succeeded(quick)
+          assert.match(quick.stdout, /^(\w\w has \d+ airports\n){3}$/)
         })
-        assert.strictEqual(unconfigured.code, 1)
-        assert.include(
-          unconfigured.stdout,
-          "Looker is not configured: LOOKERSDK_BASE_URL, LOOKERSDK_CLIENT_ID, LOOKERSDK_CLIENT_SECRET are not set"
-        )
 
-        assert.match(
-          yield* firstOutput(server),
-          /^Looker at http:\/\/127\.0\.0\.1:\d+, client id and secret "embedded"\n$/
-        )
+        const several = Effect.gen(function* () {
+          const several = yield* node(many)
+          succeeded(several)
+          assert.match(several.stdout, /^(\d+ cities\n){3}3376 airports\n$/)
+          assert.include(several.stderr, "0 waiting, 0 running, 3 done")
+        })
 
-        const policy = yield* runExport(
-          folder,
-          `import { Effect, Layer } from "effect"\nimport { LookerPolicy } from "effect-looker"\nimport { policy } from ${JSON.stringify(timing)}\n` +
-            `console.log(await Effect.runPromise(LookerPolicy.LookerPolicy.pipe(Effect.map((p) => p.grace.toString()), Effect.provide(policy))))\n`
-        )
-        succeeded(policy)
-        assert.strictEqual(policy.stdout, "60000 millis\n")
+        const configured = Effect.gen(function* () {
+          const data = yield* Effect.acquireRelease(
+            Effect.promise(() => mkdtemp(join(tmpdir(), "readme-"))),
+            (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
+          )
+          yield* Effect.promise(() => writeFile(join(data, "history.csv"), "query_run_count\n42\n"))
+          const counted = yield* Effect.gen(function* () {
+            const server = yield* EmbeddedLooker.EmbeddedServer
+            return yield* node(real, {
+              LOOKERSDK_BASE_URL: server.baseUrl,
+              LOOKERSDK_CLIENT_ID: server.clientId,
+              LOOKERSDK_CLIENT_SECRET: Redacted.value(server.clientSecret)
+            })
+          }).pipe(Effect.provide(EmbeddedLooker.layerServer({ data, model: "system__activity" })))
+          succeeded(counted)
+          assert.strictEqual(counted.stdout, "42\n")
+        })
 
-        const vitest = join(folder, "vitest.config.ts")
-        const base = JSON.stringify(join(root, "vitest.config.ts"))
-        const where = `{ dir: ${JSON.stringify(folder)}, include: ${JSON.stringify(tests)} }`
-        const source = `import base from ${base}\nexport default { ...base, test: ${where} }\n`
-        yield* Effect.promise(() => writeFile(vitest, source))
-        const tested = yield* exec([join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", vitest])
-        succeeded(tested)
-        assert.match(tested.stdout, /Tests\s+3 passed/)
+        const unconfigured = Effect.gen(function* () {
+          const unconfigured = yield* node(real, {
+            LOOKERSDK_BASE_URL: "",
+            LOOKERSDK_CLIENT_ID: "",
+            LOOKERSDK_CLIENT_SECRET: ""
+          })
+          assert.strictEqual(unconfigured.code, 1)
+          assert.include(
+            unconfigured.stdout,
+            "Looker is not configured: LOOKERSDK_BASE_URL, LOOKERSDK_CLIENT_ID, LOOKERSDK_CLIENT_SECRET are not set"
+          )
+        })
+
+        const serves = Effect.gen(function* () {
+          assert.match(
+            yield* firstOutput(server),
+            /^Looker at http:\/\/127\.0\.0\.1:\d+, client id and secret "embedded"\n$/
+          )
+        })
+
+        const policy = Effect.gen(function* () {
+          const policy = yield* runExport(
+            folder,
+            `import { Effect, Layer } from "effect"\nimport { LookerPolicy } from "effect-looker"\nimport { policy } from ${JSON.stringify(timing)}\n` +
+              `console.log(await Effect.runPromise(LookerPolicy.LookerPolicy.pipe(Effect.map((p) => p.grace.toString()), Effect.provide(policy))))\n`
+          )
+          succeeded(policy)
+          assert.strictEqual(policy.stdout, "60000 millis\n")
+        })
+
+        const tested = Effect.gen(function* () {
+          const vitest = join(folder, "vitest.config.ts")
+          const base = JSON.stringify(join(root, "vitest.config.ts"))
+          const where = `{ dir: ${JSON.stringify(folder)}, include: ${JSON.stringify(tests)} }`
+          const source = `import base from ${base}\nexport default { ...base, test: ${where} }\n`
+          yield* Effect.promise(() => writeFile(vitest, source))
+          const tested = yield* exec([join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", vitest])
+          succeeded(tested)
+          assert.match(tested.stdout, /Tests\s+3 passed/)
+        })
+
+        yield* Effect.all([tested, quick, several, configured, unconfigured, serves, policy], { concurrency: 3 })
       }).pipe(Effect.scoped),
-    // Eight processes one after the other, on a busy machine.
+    // Eight processes, on a busy machine.
     300_000
   )
 })

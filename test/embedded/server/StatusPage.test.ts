@@ -204,6 +204,8 @@ const browse = Effect.gen(function* () {
 
 describe.skipIf(!hasChromium)(
   hasChromium ? "in Chromium" : `in Chromium: SKIPPED, there is none at ${executablePath} (CHROMIUM_PATH)`,
+  // Each has a browser and a server of its own, and mostly waits.
+  { concurrent: true },
   () => {
     it.live("a task goes from running to complete on the page, without a reload", () =>
       Effect.gen(function* () {

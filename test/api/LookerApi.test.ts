@@ -248,7 +248,10 @@ describe.each(Object.entries(table))("%s", (name, { call, endpoint, errors }) =>
       })
       assert.strictEqual(error._tag, "UnexpectedResponse")
       assert.strictEqual(error._tag === "UnexpectedResponse" && error.status, 200)
-      assert.include(error._tag === "UnexpectedResponse" ? (error.snippet ?? "") : "", "Log in")
+      const snippet = error._tag === "UnexpectedResponse" ? error.snippet : undefined
+      // What a login answers may hold its token, so no error shows it.
+      if (name === "login" || name === "login_user") assert.notInclude(snippet ?? "", "Log in")
+      else assert.include(snippet ?? "", "Log in")
     })
   )
 })

@@ -42,6 +42,31 @@ export interface RateLimit {
 }
 
 /**
+ * What follows when the response to `create_query_task` is lost (502, 503, a broken connection, a timeout), so that a task may run whose id no
+ * program has.
+ *
+ * **Details**
+ *
+ * - `adopt`: the task is looked for among the running queries. If it is not found, another one is started, once
+ * - `repeat`: another one is started, as often as `retry` says
+ * - `fail`: the run fails, except after a 503, which is sent again as `retry` says
+ *
+ * No second task is started for `rebuild_pdts`. Whatever may run without being waited for is logged as a warning. `QueryTaskRun` and `QueryRunner`
+ * adopt; with `adopt`, `QueryTasks.createQueryTask` alone does the same as with `fail`.
+ *
+ * **Gotchas**
+ *
+ * A task of the same user for the same query, that another process started in the same seconds, cannot be told from the lost one. Looker does
+ * not show `limit`, `apply_formatting` and `apply_vis` of a task, so no task is adopted where one of them is set.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export type LostAnswer = "adopt" | "repeat" | "fail"
+
+const lostAnswers: ReadonlyArray<LostAnswer> = ["adopt", "repeat", "fail"]
+
+/**
  * The policy in force: {@link Options} with every default filled in.
  *
  * @category models
@@ -52,7 +77,7 @@ export interface Policy {
   readonly retryAfterCap: Duration.Duration
   readonly rateLimit: RateLimit | undefined
   readonly concurrentSubmissions: number
-  readonly repeatCreateQueryTask: boolean
+  readonly lostAnswer: LostAnswer
   readonly poll: Schedule.Schedule<unknown, PollRound>
   readonly pollRequestsPerSecond: number
   readonly chunkSize: number
@@ -84,8 +109,8 @@ export interface Options {
   readonly rateLimit?: { readonly limit: number; readonly window: Duration.Input }
   /** The most requests that create something at a time. Default: 48. */
   readonly concurrentSubmissions?: number
-  /** Whether `create_query_task` is sent again although the first one may have started a task. Default: no. */
-  readonly repeatCreateQueryTask?: boolean
+  /** What follows when `create_query_task` may have started a task whose id is lost. Default: `"adopt"`. */
+  readonly lostAnswer?: LostAnswer
   /**
    * The pause between two polls of a task. It runs once for each group of tasks that came together. When it ends, waiting for them fails
    * with `PollingTimeout`. Default: {@link adaptivePoll} from `pollInterval` to `pollIntervalMax`.
@@ -217,6 +242,10 @@ const withoutRateLimit = Effect.fnUntraced(function* (
   if (!Number.isInteger(concurrentSubmissions) || concurrentSubmissions < 1) {
     return yield* invalid(`concurrentSubmissions is ${concurrentSubmissions}, and has to be a whole number, 1 or more`)
   }
+  const lostAnswer = options.lostAnswer ?? "adopt"
+  if (!lostAnswers.includes(lostAnswer)) {
+    return yield* invalid(`lostAnswer is ${String(lostAnswer)}, and has to be one of ${lostAnswers.join(", ")}`)
+  }
   const retryAfterCap = Duration.fromInputUnsafe(options.retryAfterCap ?? "60 seconds")
   const recreateExpired = options.recreateExpired ?? 0
   if (!Number.isInteger(recreateExpired) || recreateExpired < 0) {
@@ -227,7 +256,7 @@ const withoutRateLimit = Effect.fnUntraced(function* (
     retryAfterCap,
     rateLimit: undefined,
     concurrentSubmissions,
-    repeatCreateQueryTask: options.repeatCreateQueryTask ?? false,
+    lostAnswer,
     poll: options.poll ?? adaptivePoll({ from: pollInterval, to: pollIntervalMax }),
     pollRequestsPerSecond,
     chunkSize,

@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Endpoint from "./api/Endpoint.ts"
@@ -33,6 +34,7 @@ import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
 import { Queries } from "./Queries.ts"
 import * as QueryTaskPoller from "./QueryTaskPoller.ts"
+import * as TaskCreation from "./QueryTaskRun/TaskCreation.ts"
 import { QueryTasks, type ResultBody } from "./QueryTasks.ts"
 import * as ResultRows from "./ResultRows.ts"
 
@@ -180,7 +182,8 @@ export class QueryTaskRun extends Context.Service<
     createQuery(query: Query.QueryInput): Effect.Effect<CreatedQuery, LookerError.CreateError>
     /**
      * Starts a task for a query that exists, and succeeds with the id of the task. Fails with `NotFound` when Looker does not know the
-     * query.
+     * query. When the response is lost, what follows is `LookerPolicy.LostAnswer`: by default the task is looked for and adopted. A task that may
+     * run without being waited for is logged as a warning.
      *
      * An interruption while the response is on its way waits for the id for `LookerPolicy.cleanupTimeout`, and kills the task. Once this
      * effect has succeeded the caller owns the task: {@link withTask} is for programs that may be interrupted just then.
@@ -208,13 +211,19 @@ export class QueryTaskRun extends Context.Service<
     >
     /** The body of the result of a finished task, in the format of the task: as text, or as bytes while they arrive. */
     body(taskId: string): Effect.Effect<ResultBody, LookerError.ReadError>
-    /** Kills a task in Looker. Never fails, and takes no longer than `LookerPolicy.cleanupTimeout`. */
+    /**
+     * Kills a task in Looker. Never fails, and takes no longer than `LookerPolicy.cleanupTimeout`. A kill that fails until then is logged as a
+     * warning.
+     */
     kill(taskId: string): Effect.Effect<void>
   }
 >()("effect-looker/QueryTaskRun") {}
 
 /** Created queries that are remembered. */
 const queriesKept = 1000
+
+/** The pauses between attempts to kill a task, whatever they fail with, for as long as `LookerPolicy.cleanupTimeout` allows. */
+const killAgain = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("1 second")])
 
 /** After these errors the task does not run any more. */
 const ended: ReadonlySet<unknown> = new Set(["QueryFailed", "QueryKilled", "ResultsExpired", "TaskMissing"])
@@ -234,25 +243,34 @@ export const make = Effect.gen(function* () {
   const policy = yield* LookerPolicy
   const { createAgain, createQuery } = yield* makeCreateQuery
   const wait = yield* makeWait
+  const taskCreation = yield* TaskCreation.make
 
   const kill = (taskId: string): Effect.Effect<void> =>
-    tasks
-      .killQuery(taskId)
-      .pipe(
+    Effect.suspend(() => {
+      let why = `no response within ${Duration.format(policy.cleanupTimeout)}`
+      return tasks.killQuery(taskId).pipe(
+        // It has ended.
+        Effect.catchTag("NotFound", () => Effect.void),
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            why = `${error.name}: ${error.message}`
+          })
+        ),
+        Effect.retry(killAgain),
         Effect.timeout(policy.cleanupTimeout),
-        Effect.ignore,
-        traced.withSpan("QueryTaskRun.kill", { attributes: () => ({ "looker.task.id": taskId }) })
+        Effect.catch(() =>
+          Effect.annotateLogs(Effect.logWarning(`Task ${taskId} may still run in Looker: its kill failed (${why})`), {
+            taskId
+          })
+        )
       )
+    }).pipe(traced.withSpan("QueryTaskRun.kill", { attributes: () => ({ "looker.task.id": taskId }) }))
 
-  const createTask = (queryId: string, options: StartOptions, onCreated: (taskId: string) => void) =>
-    tasks
-      // The whole response would have the query again, and only the id is needed.
-      .createQueryTask(
-        { query_id: queryId, result_format: options.format ?? "json" },
-        { ...options.params, fields: "id" },
-        { onCreated: ({ id }) => Effect.sync(() => onCreated(id)) }
-      )
-      .pipe(Effect.map(({ id }) => id))
+  const createTask = (
+    queryId: string,
+    { format = "json", params = {} }: StartOptions,
+    onCreated: (id: string) => void
+  ) => taskCreation({ queryId, format, params }, onCreated)
 
   /** Creates a task, and kills it if the creation is interrupted. To be used in an uninterruptible region. */
   const starting = <A, E>(

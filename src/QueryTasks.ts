@@ -10,6 +10,7 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as LookerApi from "./api/LookerApi.ts"
 import type * as QueryTask from "./domain/QueryTask.ts"
@@ -22,6 +23,7 @@ import { JsonScanner } from "./internal/jsonScanner.ts"
 import * as received from "./internal/received.ts"
 import { scan } from "./internal/scan.ts"
 import { tasksIn } from "./internal/series.ts"
+import * as startedTasks from "./internal/startedTasks.ts"
 import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerHttp } from "./LookerHttp.ts"
@@ -55,6 +57,25 @@ export type MultiResultsPart =
   | { readonly _tag: "Large"; readonly taskId: string }
 
 /**
+ * For programs that must not lose a task that they start.
+ *
+ * @category models
+ * @since 0.2.0
+ */
+export interface CreateOptions {
+  /**
+   * Runs with the task as soon as the response is there. With it, an interruption waits `LookerPolicy.cleanupTimeout` for the response to a request
+   * that has been sent.
+   */
+  readonly onCreated?: ((task: QueryTask.QueryTask) => Effect.Effect<void>) | undefined
+  /**
+   * Called for each request when it is `sent`, and when it is `refused`: it has then started no task. With it, a request that may have started
+   * a task is not sent again, whatever `LookerPolicy` says.
+   */
+  readonly onRequest?: ((event: "sent" | "refused") => void) | undefined
+}
+
+/**
  * The endpoints of query tasks.
  *
  * @category services
@@ -65,15 +86,12 @@ export class QueryTasks extends Context.Service<
   {
     /**
      * `POST /query_tasks`. Starts a run. Repeated it would start a second one, so it is not sent again after a failure that may have
-     * reached Looker (see `LookerPolicy.Options.repeatCreateQueryTask`).
-     *
-     * `onCreated` is for programs that must not lose a task. It runs with the task as soon as the response is there. With it, an interruption
-     * waits `LookerPolicy.cleanupTimeout` for the response to a request that has been sent.
+     * reached Looker (see `LookerPolicy.LostAnswer`). `QueryTaskRun.start` also looks for the task whose response is lost.
      */
     createQueryTask(
       task: QueryTask.CreateQueryTask,
       params?: QueryTask.CreateQueryTaskParams,
-      options?: { readonly onCreated?: ((task: QueryTask.QueryTask) => Effect.Effect<void>) | undefined }
+      options?: CreateOptions
     ): Effect.Effect<QueryTask.QueryTask, LookerError.CreateError>
     /** `GET /query_tasks/{query_task_id}`; `fields` is a comma-separated list of the keys to respond with. */
     queryTask(
@@ -115,15 +133,28 @@ export class QueryTasks extends Context.Service<
  * @since 0.1.0
  */
 export const make = Effect.gen(function* () {
-  const { call, timeout } = yield* LookerHttp
+  const http = yield* LookerHttp
+  const { call, timeout } = http
+  const started = startedTasks.of(http)
   const { cleanupTimeout } = yield* LookerPolicy
 
-  const createQueryTask: QueryTasks["Service"]["createQueryTask"] = (task, params = {}, { onCreated } = {}) =>
-    (onCreated === undefined
-      ? call(LookerApi.createQueryTask, (send) => send({ payload: task, query: params }))
-      : call(LookerApi.createQueryTask, (send) => Effect.tap(send({ payload: task, query: params }), onCreated), {
-          grace: cleanupTimeout
-        })
+  const createQueryTask: QueryTasks["Service"]["createQueryTask"] = (
+    task,
+    params = {},
+    { onCreated, onRequest } = {}
+  ) => {
+    const sendOnce = (send: Send<typeof LookerApi.createQueryTask>) => {
+      const sending = started.track(task.query_id, send({ payload: task, query: params }))
+      return onCreated === undefined ? sending : Effect.tap(sending, onCreated)
+    }
+    return call(
+      LookerApi.createQueryTask,
+      onRequest === undefined ? sendOnce : (send) => withEvents(sendOnce(send), onRequest),
+      {
+        grace: onCreated && cleanupTimeout,
+        // A rebuild of tables is not done twice.
+        cautious: onRequest !== undefined || params.rebuild_pdts === true
+      }
     ).pipe(
       Effect.tap(
         Effect.withFiber(({ context }) => {
@@ -136,6 +167,7 @@ export const make = Effect.gen(function* () {
         result: ({ id }: QueryTask.QueryTask) => ({ "looker.task.id": id })
       })
     )
+  }
 
   const queryTask = (taskId: string, options: { readonly fields?: string | undefined } = {}) =>
     call(LookerApi.queryTask, (send) =>
@@ -213,6 +245,20 @@ export const make = Effect.gen(function* () {
  * @since 0.1.0
  */
 export const layer: Layer.Layer<QueryTasks, never, LookerHttp> = Layer.effect(QueryTasks, make)
+
+/** The request, which says when it is sent, and when it has failed so that Looker has not carried it out. */
+const withEvents = <A, E>(
+  sending: Effect.Effect<A, E>,
+  onRequest: (event: "sent" | "refused") => void
+): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    onRequest("sent")
+    return Effect.tapError(sending, (error) =>
+      Effect.sync(() => {
+        if (Schema.is(LookerError.HttpError)(error) && !httpError.mayBeCarriedOut(error)) onRequest("refused")
+      })
+    )
+  })
 
 /** An entry of more characters than this delays the ones behind it for longer than another request takes. */
 const largeEntry = 64 * 1024

@@ -452,10 +452,10 @@ describe("a retry", () => {
     { name: "DELETE /running_queries/t1", call: killQuery, repeatable: true },
     { name: "POST /query_tasks", call: createQueryTask, repeatable: false },
     {
-      name: "POST /query_tasks with repeatCreateQueryTask",
+      name: "POST /query_tasks with lostAnswer",
       call: createQueryTask,
       repeatable: true,
-      policy: { repeatCreateQueryTask: true }
+      policy: { lostAnswer: "repeat" }
     }
   ]
 
@@ -879,7 +879,7 @@ describe("LookerPolicy", () => {
     Effect.gen(function* () {
       const policy = yield* LookerPolicy.LookerPolicy
       assert.strictEqual(policy.chunkSize, 100)
-      assert.isFalse(policy.repeatCreateQueryTask)
+      assert.strictEqual(policy.lostAnswer, "adopt")
       assert.strictEqual(Duration.toSeconds(policy.tokenLead), 60)
     })
   )

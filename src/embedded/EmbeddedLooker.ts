@@ -7,6 +7,7 @@ import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Context from "effect/Context"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
@@ -194,7 +195,11 @@ export const layer = (options: Options): Layer.Layer<HttpClient.HttpClient | Fau
             HttpServerRequest.fromClientRequest(request)
           )
           if (received !== FaultMiddleware.brokenConnection) {
-            return HttpServerResponse.toClientResponse(received, { request })
+            // On a socket, Node adds it.
+            const date = DateTime.toDateUtc(yield* DateTime.now).toUTCString()
+            return HttpServerResponse.toClientResponse(HttpServerResponse.setHeader(received, "date", date), {
+              request
+            })
           }
           const reason = new HttpClientError.TransportError({ request, description: "the connection was reset" })
           return yield* new HttpClientError.HttpClientError({ reason })

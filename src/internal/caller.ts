@@ -59,10 +59,12 @@ export type Send<Endpoint extends HttpApiEndpoint.ConstraintRequest> = HttpApiCl
  * - `token`: sent as it is, in place of the one that the caller has
  * - `grace`: how long an interruption waits for a request that has been sent: `use` goes on for so long, and then the call is interrupted.
  *   What waits for the gate, a token or a retry is interrupted at once, as everything is without it
+ * - `cautious`: a request that may have been carried out is not sent again, whatever the endpoint and the policy say
  */
 export interface CallOptions {
   readonly token?: Redacted.Redacted | undefined
   readonly grace?: Duration.Duration | undefined
+  readonly cautious?: boolean | undefined
 }
 
 /**
@@ -242,12 +244,16 @@ export const make = Effect.fnUntraced(function* (options: {
     Effect.logDebug(`${input.endpoint ?? "Looker"}: ${input.message}. Again in ${Duration.format(duration)}`)
   )
 
-  const mayRepeat = ({ isRepeatable }: Operation, error: LookerError.HttpError): boolean =>
-    error.isRetryable &&
-    (isRepeatable ||
-      policy.repeatCreateQueryTask ||
+  const mayRepeat = ({ isRepeatable }: Operation, error: LookerError.HttpError, cautious: boolean): boolean => {
+    if (!error.isRetryable) return false
+    if (cautious) return !httpError.mayBeCarriedOut(error)
+    return (
+      isRepeatable ||
+      policy.lostAnswer === "repeat" ||
       error._tag === "TooManyRequests" ||
-      (error._tag === "LookerUnavailable" && error.reached === "no"))
+      (error._tag === "LookerUnavailable" && error.reached === "no")
+    )
+  }
 
   // Made for each request. `Effect.fnUntraced` would take 15 us of CPU to make it, as much as the request itself.
   const sender =
@@ -279,7 +285,7 @@ export const make = Effect.fnUntraced(function* (options: {
   const call = <A>(
     endpoint: Endpoint.Declaration,
     use: (send: unknown) => Effect.Effect<A, RawError>,
-    { grace, token }: CallOptions = {}
+    { cautious = false, grace, token }: CallOptions = {}
   ) => {
     const operation = operationOf(endpoint)
     const { errorStatuses, priority } = operation
@@ -304,7 +310,7 @@ export const make = Effect.fnUntraced(function* (options: {
         gate === undefined || priority === "none" ? sendOnce(attempt) : gate(priority, sendOnce(attempt))
       return retrying(attempt, clock, {
         schedule: retry,
-        while: (error) => mayRepeat(operation, error),
+        while: (error) => mayRepeat(operation, error, cautious),
         again: (error) => countRetry(operation, error)
       })
     }

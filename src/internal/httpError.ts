@@ -382,6 +382,15 @@ export const withoutSecrets = <E extends LookerError.HttpError>(error: E, hide: 
 export const isUnauthorized = (error: LookerError.HttpError): error is LookerError.Unauthorized =>
   error._tag === "Unauthorized"
 
+/**
+ * Whether Looker may have carried out the request that failed. A 503 does not exclude it: some proxies send it also when the connection to Looker
+ * breaks.
+ */
+export const mayBeCarriedOut = (error: LookerError.HttpError): boolean =>
+  error._tag === "LookerUnavailable"
+    ? error.reached === "maybe" || error.status !== undefined
+    : error._tag === "UnexpectedResponse" && error.status !== undefined && (error.status < 300 || error.status >= 500)
+
 /** The errors of a refused login: Looker sends 404, a proxy in front of it may send 403. */
 export type Refusal =
   | LookerError.BadRequest

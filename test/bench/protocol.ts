@@ -37,13 +37,14 @@ export interface StubStats {
   /** From each 429 to the end of its `Retry-After`. */
   readonly pauses: ReadonlyArray<{ readonly from: number; readonly until: number }>
   readonly faults: number
-  /** Tasks whose creator was never told the id, because of a fault. */
+  /** Tasks whose creator never received the id, because of a fault. */
   readonly lostCreates: number
   readonly tasks: ReadonlyArray<StubTask>
 }
 
 export interface StubTask {
   readonly id: string
+  readonly queryId: string
   readonly createdAt: number
   readonly doneAt: number
   readonly rows: number
@@ -80,7 +81,7 @@ export interface ClientOptions {
   readonly http?: "undici" | "fetch"
   readonly policy?: Pick<
     LookerPolicy.Options,
-    "chunkSize" | "pollInterval" | "pollIntervalMax" | "pollRequestsPerSecond" | "repeatCreateQueryTask"
+    "chunkSize" | "pollInterval" | "pollIntervalMax" | "pollRequestsPerSecond" | "lostAnswer"
   >
 }
 

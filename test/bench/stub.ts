@@ -13,6 +13,7 @@ const options: StubOptions = JSON.parse(process.argv[2] ?? "{}")
 const apiPath = "/api/4.0"
 const rowsPerBlock = 500
 const usualTokenLife = 3_600_000
+const userId = "1"
 const idleConnectionMillis = 120_000
 
 // ---- random ----
@@ -156,7 +157,7 @@ const createQuery = (body: string): Answer => {
 const taskBody = (task: StubTask, status: string) => ({
   can: { index: true, show: true, kill: true, see_results: true },
   id: task.id,
-  query_id: "1",
+  query_id: task.queryId,
   generate_links: true,
   force_production: false,
   path_prefix: "/explore",
@@ -175,12 +176,13 @@ const taskBody = (task: StubTask, status: string) => ({
 })
 
 /** Of the projections a client may ask for, the one that is asked for: `fields=id`. */
-const createTask = (query: string): Answer => {
+const createTask = (query: string, body: string): Answer => {
   const number = state.stats.tasks.length + 1
   const createdAt = now()
   const { large } = options
   const task: StubTask = {
     id: createHash("md5").update(`${state.seed}-${number}`).digest("hex"),
+    queryId: String(JSON.parse(body).query_id),
     createdAt,
     doneAt: createdAt + state.duration(),
     rows: large !== undefined && number % large.every === 0 ? large.rows : options.rows,
@@ -222,6 +224,19 @@ const results = (task: StubTask): Answer =>
     ? { status: 200, type: "application/json", body: resultChunks(task), task }
     : { status: 202, type: "text/plain", body: [Buffer.from("The query is not finished")] }
 
+const runningQueries = (): Answer =>
+  json(
+    state.stats.tasks
+      .filter((task) => statusOf(task) === "running")
+      .map((task) => ({
+        id: task.id,
+        user: { id: userId },
+        created_at: new Date(task.createdAt).toISOString(),
+        query_id: task.queryId,
+        query_task_id: task.id
+      }))
+  )
+
 const kill = (task: StubTask): Answer => {
   if (now() >= task.doneAt) return notFound
   task.killed = true
@@ -239,11 +254,13 @@ const route = (method: string, path: string, query: string, body: string): [stri
   if (method === "POST" && resource === "login") return ["login", login]
   if (method === "DELETE" && resource === "logout") return ["logout", () => ({ status: 204 })]
   if (method === "POST" && resource === "queries") return ["create_query", () => createQuery(body)]
-  if (method === "POST" && resource === "query_tasks") return ["create_query_task", () => createTask(query)]
+  if (method === "POST" && resource === "query_tasks") return ["create_query_task", () => createTask(query, body)]
   if (method === "GET" && resource === "query_tasks" && part === "results") return ["results", withTask(results)]
   if (method === "GET" && resource === "query_tasks") {
     return ["query_task", withTask((task) => json(taskBody(task, statusOf(task))))]
   }
+  if (method === "GET" && resource === "running_queries") return ["all_running_queries", runningQueries]
+  if (method === "GET" && resource === "user") return ["me", () => json({ id: userId })]
   if (method === "DELETE" && resource === "running_queries") return ["kill_query", withTask(kill)]
   return ["unknown", () => notFound]
 }

@@ -16,7 +16,7 @@ import * as Duration from "effect/Duration"
 export type RequestFault =
   | { readonly _tag: "Delay"; readonly duration: Duration.Duration }
   | { readonly _tag: "TooManyRequests"; readonly retryAfter: string | undefined }
-  | { readonly _tag: "Unavailable"; readonly status: 502 | 503 | 504 }
+  | { readonly _tag: "Unavailable"; readonly status: 502 | 503 | 504; readonly when: "before" | "after" }
   | { readonly _tag: "Reset"; readonly when: "before" | "after" }
   | { readonly _tag: "NotFinished"; readonly status: 202 | 204 }
   | { readonly _tag: "HtmlNotFound"; readonly contentType: "text/html" | "*/*" }
@@ -96,12 +96,15 @@ export const tooManyRequests = (
 }
 
 /**
- * 502, 503 or 504 with the HTML page of a load balancer; the request is not handled.
+ * 502, 503 or 504 with the HTML page of a load balancer. The request is not handled, or with `when: "after"` it is, and its response is lost.
  *
  * @category requests
  * @since 0.1.0
  */
-export const unavailable = (status: 502 | 503 | 504): RequestFault => ({ _tag: "Unavailable", status })
+export const unavailable = (
+  status: 502 | 503 | 504,
+  options: { readonly when?: "before" | "after" | undefined } = {}
+): RequestFault => ({ _tag: "Unavailable", status, when: options.when ?? "before" })
 
 /**
  * The connection breaks before the request is handled.

@@ -134,7 +134,10 @@ export const layer: Layer.Layer<never, never, HttpRouter.HttpRouter | Faults | Q
               )
             )
           case "Unavailable":
-            return Effect.succeed(page(fault.status, unavailable[fault.status]))
+            return Effect.as(
+              fault.when === "before" ? Effect.void : handling,
+              page(fault.status, unavailable[fault.status])
+            )
           case "Reset":
             return fault.when === "before" ? hangUp : Effect.andThen(handling, hangUp)
           case "NotFinished":

@@ -3,7 +3,16 @@ import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Option, Stream } from "effect"
 import { HttpClient, HttpClientRequest } from "effect/http"
-import { Looker, LookerApi, LookerHttp, Queries, QueryRunner, QueryTasks } from "effect-looker"
+import {
+  Looker,
+  LookerApi,
+  LookerHttp,
+  LookerPolicy,
+  Queries,
+  QueryRunner,
+  QueryTaskRun,
+  QueryTasks
+} from "effect-looker"
 import { EmbeddedLooker, Fault, Faults } from "effect-looker/embedded"
 import { TestTime } from "effect-looker/testing"
 import * as support from "../support.ts"
@@ -151,6 +160,26 @@ describe("a request", () => {
           yield* faults.clear
         }
         assert.deepStrictEqual(counts, [0, 1])
+      }).pipe(
+        Effect.provide(looker({ taskDelay: "1 hour" })),
+        Effect.provide(LookerPolicy.layer({ lostAnswer: "fail" }))
+      ))
+
+    test(`that was handled is not sent twice for a lost response: the task is adopted, ${where}`, () =>
+      Effect.gen(function* () {
+        const faults = yield* Faults.Faults
+        for (const fault of [
+          Fault.resetAfter,
+          Fault.unavailable(502, { when: "after" }),
+          Fault.unavailable(503, { when: "after" })
+        ]) {
+          yield* faults.add({ on: { endpoint: "create_query_task", nth: 1 }, fault })
+          yield* runs(
+            QueryTaskRun.QueryTaskRun.use((run) => Effect.flatMap(run.createQuery(query), ({ id }) => run.start(id)))
+          )
+          yield* faults.clear
+        }
+        assert.strictEqual((yield* tasksHere).length, 3)
       }).pipe(Effect.provide(looker({ taskDelay: "1 hour" }))))
 
     test(`whose body breaks off gives a truncated result, ${where}`, () =>

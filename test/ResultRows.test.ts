@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { type ResultFormat, ResultRows } from "effect-looker"
 
 const formats = ["json", "json_detail", "json_bi", "csv"] as const
@@ -381,6 +381,80 @@ describe("ResultRows.decode", () => {
       assert.strictEqual(error._tag, "UnexpectedResponse")
       assert.include(error.message, "t1")
       assert.include(error.message, '[0]["Count"]')
+    })
+  )
+})
+
+describe("a body that is to be csv", () => {
+  /** As a whole, and as it arrives in pieces. */
+  const ends = (text: string, contentType: string) =>
+    Effect.forEach(
+      [
+        ResultRows.fromData("csv", text, "t1", contentType).pipe(Effect.map(({ rows }) => rows)),
+        ...[1, 7, 1000].map((size) =>
+          Stream.runCollect(
+            ResultRows.fromStream("csv", Stream.rechunk(Stream.encodeText(Stream.fromIterable(text)), size), "t1", {
+              contentType
+            })
+          )
+        )
+      ],
+      (read) =>
+        Effect.map(Effect.result(read), (result) => (result._tag === "Success" ? result.success : result.failure))
+    )
+
+  const binary = (bytes: ReadonlyArray<number>) => new TextDecoder().decode(new Uint8Array(bytes))
+
+  it.effect.each([
+    { name: "HTML", text: "<html><title>Log in</title></html>" },
+    { name: "HTML behind a byte order mark", text: "\ufeff<!DOCTYPE html>\n<p>a,b</p>\n" },
+    { name: "HTML in capitals", text: "\n  <HEAD><TITLE>Down</TITLE></HEAD>" },
+    { name: "rows of JSON", text: '[{"a":1}]' },
+    { name: "an object of JSON", text: ' {\n "data": [] }' },
+    { name: "no rows of JSON", text: "[]" },
+    { name: "an empty object of JSON", text: "{}" },
+    { name: "a list of JSON texts", text: '["a"]' },
+    { name: "null, as its content type says", text: "null", contentType: "application/json" },
+    { name: "a text of JSON, as its content type says", text: '"a,b"', contentType: "application/json; charset=utf-8" },
+    { name: "gzip", text: binary([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 75, 76]) },
+    { name: "zstd", text: binary([0x28, 0xb5, 0x2f, 0xfd, 4, 0x58]) },
+    { name: "deflate", text: binary([0x78, 0x9c, 0x4b, 0x4c, 0xd2, 0x49]) },
+    { name: "no header line", text: "\nSFO,3\n" },
+    { name: "one line that is empty", text: "\n" },
+    { name: "white space alone", text: "  " },
+    { name: "nothing, as HTML", text: "", contentType: "text/html" },
+    { name: "nothing, as JSON", text: "", contentType: "application/json" }
+  ])("is UnexpectedResponse if it is $name", ({ contentType = "text/csv", text }) =>
+    Effect.gen(function* () {
+      for (const end of yield* ends(text, contentType)) {
+        assert.deepInclude(end, { _tag: "UnexpectedResponse", endpoint: "GET /query_tasks/t1/results" })
+      }
+    })
+  )
+
+  it.effect.each(['a,b\n1,"2', 'a\n"', '"a', 'a,b\n1,2\n"3\nError: gone'])(
+    "is TruncatedResult if a quote is not closed: %j",
+    (text) =>
+      Effect.gen(function* () {
+        for (const end of yield* ends(text, "text/csv"))
+          assert.deepInclude(end, { _tag: "TruncatedResult", taskId: "t1" })
+      })
+  )
+
+  it.effect.each([
+    { text: "", contentType: "text/csv", rows: [] },
+    { text: "", contentType: "text/plain", rows: [] },
+    { text: "", contentType: "", rows: [] },
+    { text: "Origin\n", contentType: "text/csv", rows: [] },
+    { text: "[New] Name,{n}\nx,1\n", contentType: "text/csv", rows: [{ "[New] Name": "x", "{n}": "1" }] },
+    { text: "<5 miles,< 10\n1,2\n", contentType: "text/csv", rows: [{ "<5 miles": "1", "< 10": "2" }] },
+    { text: "a,b\n1,2\n", contentType: "application/json", rows: [{ a: "1", b: "2" }] },
+    { text: "a,b\n1,2\n", contentType: "*/*", rows: [{ a: "1", b: "2" }] },
+    { text: "a\n\u0001\n", contentType: "text/csv", rows: [{ a: "\u0001" }] },
+    { text: "a,looker_error\n1,\n", contentType: "text/csv", rows: [{ a: "1", looker_error: "" }] }
+  ])("is rows if it is csv: $text as $contentType", ({ contentType, rows, text }) =>
+    Effect.gen(function* () {
+      for (const end of yield* ends(text, contentType)) assert.deepStrictEqual(end, rows)
     })
   )
 })

@@ -154,6 +154,7 @@ describe("TaskState.fromEntry", () => {
   it("takes an error beside a warning for failed, with the error alone", () => {
     const state = fromEntry({ status: "error", data: { ...detail("ab3a"), errors: [note, sqlError] } })
     assert.deepStrictEqual(state._tag === "Failed" && state.errors.map(({ message }) => message), [sqlError.message])
+    assert.deepStrictEqual(state._tag === "Failed" && state.warnings.map(({ message }) => message), [note.message])
   })
 
   it("takes a cached development-mode error without runtime for what it is", () => {

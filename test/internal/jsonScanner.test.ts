@@ -146,6 +146,7 @@ describe("JsonScanner", () => {
     ['[{"a":1}]', ["rows"], 'it begins with "["'],
     ["[]x", ["rows"], 'it begins with "["'],
     ["{}", ["rows"], "it has none"],
+    ['{"rows":null}', ["rows"], "it has none"],
     ['{"rows":{}}', ["rows"], "it has none"]
   ] as const) {
     it(`throws NoRows for ${JSON.stringify(text)}, for rows at "${rowsAt}"`, () => {
@@ -164,4 +165,22 @@ describe("JsonScanner", () => {
       })
     }
   }
+
+  for (const text of [
+    '{"rows":[],"rows":[]}',
+    '{"rows":[],"rows":1}',
+    '{"rows":[],"data":[]}',
+    '{"data":[{}],"rows":[{}]}'
+  ]) {
+    it(`throws for rows that come twice: ${text}`, () => {
+      for (const sizes of [[1], [100]]) {
+        assert.throws(() => rowsOf(inPieces(text, sizes), "rows", "data"), SyntaxError, "its rows come twice")
+      }
+    })
+  }
+
+  it("takes the list where another member of such a name is none", () => {
+    assert.deepStrictEqual(rowsOf(['{"data":1,"rows":[{"a":1}]}'], "rows", "data").rows, [{ a: 1 }])
+    assert.deepStrictEqual(rowsOf(['{"rows":[{"a":1}],"data":1}'], "rows", "data").rows, [{ a: 1 }])
+  })
 })

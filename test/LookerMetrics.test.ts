@@ -155,3 +155,34 @@ describe("the log", () => {
     }).pipe(Effect.provide(observer.layer))
   })
 })
+
+describe("the metrics", () => {
+  it("keep their names, by which dashboards know them", () => {
+    assert.deepStrictEqual(
+      Object.fromEntries(Object.entries(LookerMetrics).map(([name, { id, type }]) => [name, `${id} ${type}`])),
+      {
+        requests: "looker_requests Counter",
+        retries: "looker_retries Counter",
+        bytes: "looker_received_bytes Counter",
+        logins: "looker_logins Counter",
+        polls: "looker_polls Counter",
+        tasks: "looker_tasks Counter",
+        strays: "looker_possible_strays Counter",
+        waiting: "looker_tasks_waiting Gauge",
+        delivery: "looker_delivery_delay Histogram",
+        paused: "looker_paused Counter"
+      }
+    )
+  })
+
+  it.effect("sort delays into buckets from 50 ms to a minute", () =>
+    Effect.gen(function* () {
+      const { buckets } = yield* Metric.value(LookerMetrics.delivery)
+      const boundaries = [50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000]
+      assert.deepStrictEqual(
+        buckets.map(([boundary]) => boundary),
+        boundaries
+      )
+    })
+  )
+})

@@ -344,6 +344,26 @@ describe("gate", () => {
     })
   )
 
+  it.effect("gives the place of an interrupted request away, wherever it waits", () =>
+    Effect.gen(function* () {
+      for (const interrupted of [0, 1, 2]) {
+        const through = yield* open(1)
+        const first = yield* Effect.forkChild(through("submission", Effect.never))
+        const waiting = yield* Effect.forEach([0, 1, 2], (place) =>
+          Effect.forkChild(through("submission", Effect.succeed(place)))
+        )
+        yield* pass("10 millis")
+        for (const fiber of [...waiting.slice(interrupted, interrupted + 1), first]) yield* Fiber.interrupt(fiber)
+        const others = waiting.filter((_, place) => place !== interrupted)
+        const { value } = yield* timed(Effect.forEach(others, Fiber.join))
+        assert.deepStrictEqual(
+          value,
+          [0, 1, 2].filter((place) => place !== interrupted)
+        )
+      }
+    })
+  )
+
   it.effect("forgets a pace after a time without refusals", () =>
     Effect.gen(function* () {
       const pass1 = yield* open()

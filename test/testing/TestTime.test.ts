@@ -28,6 +28,16 @@ describe("TestTime.run", () => {
     }).pipe(Effect.provide(looker))
   )
 
+  it.effect("passes whole milliseconds, however short its steps", () =>
+    Effect.gen(function* () {
+      yield* TestTime.run(Effect.sleep("3 millis"), { step: "500 micros", exact: true })
+      assert.strictEqual(yield* Clock.currentTimeMillis, 3)
+      yield* TestTime.run(Effect.sleep("200 millis"))
+      // Steps of 50, 51, 53 and 54 milliseconds: each is two percent longer, and rounded up.
+      assert.strictEqual(yield* Clock.currentTimeMillis, 3 + 50 + 51 + 53 + 54)
+    })
+  )
+
   it.effect("fails as the effect does, and is interrupted with it", () =>
     Effect.gen(function* () {
       assert.strictEqual(

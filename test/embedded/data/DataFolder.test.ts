@@ -536,6 +536,15 @@ describe("a server", () => {
     })
   )
 
+  it.effect("says why it cannot listen to an address that is not the machine's", () =>
+    Effect.gen(function* () {
+      const data = yield* folder({ "orders.csv": orders })
+      const server = EmbeddedLooker.layerServer({ data, host: "192.0.2.1" })
+      const error = yield* Layer.build(server).pipe(Effect.scoped, Effect.flip)
+      assert.match(error.message, /^cannot listen on 192\.0\.2\.1:0: listen EADDRNOTAVAIL/)
+    })
+  )
+
   it.live("lets its process end while queries run", () =>
     Effect.gen(function* () {
       const main = `

@@ -127,6 +127,30 @@ describe("the metrics", () => {
     })
   )
 
+  it.effect.each(["added", "running", "pending", "complete", "error", "killed", "expired", "missing"])(
+    "count a task that gets into the state %s by this word",
+    (status) =>
+      Effect.gen(function* () {
+        const server = stub(({ path }) =>
+          path.endsWith("/multi_results") ? { json: { t1: { status, data: [] } } } : undefined
+        )
+        assert.deepInclude(yield* seriesAfter(Effect.exit(run).pipe(Effect.timeoutOption("1 minute")), server), {
+          [`tasks ${status}`]: 1
+        })
+      })
+  )
+
+  it.effect("count a task with any other word as one in an unknown state", () =>
+    Effect.gen(function* () {
+      const server = stub(({ path }) =>
+        path.endsWith("/multi_results") ? { json: { t1: { status: "pondering", data: [] } } } : undefined
+      )
+      const series = yield* seriesAfter(Effect.exit(run), server)
+      assert.deepInclude(series, { "tasks unknown": 1 })
+      assert.notProperty(series, "tasks pondering")
+    })
+  )
+
   it.effect("are read with the attributes of their series", () =>
     Effect.gen(function* () {
       yield* TestTime.run(run).pipe(Effect.provide(looker(stub().layer)))
@@ -156,8 +180,8 @@ describe("the log", () => {
   })
 })
 
-describe("the metrics", () => {
-  it("keep their names, by which dashboards know them", () => {
+describe("a metric", () => {
+  it("keeps its name, by which dashboards know it", () => {
     assert.deepStrictEqual(
       Object.fromEntries(Object.entries(LookerMetrics).map(([name, { id, type }]) => [name, `${id} ${type}`])),
       {
@@ -175,7 +199,7 @@ describe("the metrics", () => {
     )
   })
 
-  it.effect("sort delays into buckets from 50 ms to a minute", () =>
+  it.effect("of delays has buckets from 50 ms to a minute", () =>
     Effect.gen(function* () {
       const { buckets } = yield* Metric.value(LookerMetrics.delivery)
       const boundaries = [50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000]

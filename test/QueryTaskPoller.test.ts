@@ -334,6 +334,44 @@ describe("QueryTaskPoller", () => {
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("goes on waiting while no doubt lasts for the grace period", () => {
+    const { layer } = poller((ids, request) => all(ids, { status: request % 3 === 0 ? "running" : "expired" }), {
+      grace: "30 seconds",
+      poll: Schedule.spaced("10 seconds")
+    })
+    return Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Effect.exit(wait("a")))
+      yield* pass("5 minutes", "1 second")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("asks about the status of a task on time although a request about rows has no response yet", () => {
+    let asked = 0
+    const tasks = Layer.mock(QueryTasks.QueryTasks, {
+      queryTask: () =>
+        Effect.sync(() => {
+          asked++
+          return { id: "b", status: "running" }
+        }),
+      queryTaskMultiResultsStream: () => Stream.never
+    })
+    const layer = QueryTaskPoller.layer.pipe(
+      Layer.provide(tasks),
+      Layer.provide(LookerPolicy.layer({ poll: Schedule.spaced("200 millis") })),
+      Layer.orDie
+    )
+    return Effect.gen(function* () {
+      const { wait } = yield* QueryTaskPoller.QueryTaskPoller
+      const waiting = Effect.all([wait("a"), wait("b", { statusOnly: true })], { concurrency: "unbounded" })
+      const fiber = yield* Effect.forkChild(waiting)
+      yield* pass("1500 millis")
+      assert.isAtLeast(asked, 5)
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("polls again for an id left out of an answer, and fails with TaskMissing after the grace period", () => {
     const { layer } = poller((ids, request) => (request === 2 ? all(ids, complete) : {}))
     const never = poller(() => ({}))
@@ -553,6 +591,18 @@ describe("QueryTaskPoller", () => {
       })
       return { sent, layer: QueryTaskPoller.layer.pipe(Layer.provide(tasks)) }
     }
+
+    it.effect("new tasks fill it up to a whole chunk", () => {
+      const { layer, sent } = delayed(1500)
+      return Effect.gen(function* () {
+        yield* Effect.forkChild(wait("a"))
+        yield* pass("500 millis")
+        const others = yield* Effect.forkChild(Effect.all([wait("b"), wait("c")], { concurrency: 2 }))
+        yield* pass("3 seconds")
+        assert.deepStrictEqual(sent.slice(0, 2), [["a"], ["a", "b", "c"]])
+        yield* Fiber.interrupt(others)
+      }).pipe(Effect.provide(layer), Effect.provide(Layer.orDie(LookerPolicy.layer({ chunkSize: 3 }))))
+    })
 
     it.effect("new tasks join it, and none is asked about twice", () => {
       const { layer, sent } = delayed(1500)

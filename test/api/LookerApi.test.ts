@@ -2,7 +2,7 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schedule } from "effect"
-import { HttpApi } from "effect/http-api"
+import { HttpApi, OpenApi } from "effect/http-api"
 import { Looker, LookerApi, type LookerError, LookerHttp, LookerPolicy, Queries, QueryTasks } from "effect-looker"
 import * as StubLooker from "../support/StubLooker.ts"
 
@@ -254,4 +254,15 @@ describe.each(Object.entries(table))("%s", (name, { call, endpoint, errors }) =>
       else assert.include(snippet ?? "", "Log in")
     })
   )
+})
+
+describe("the OpenAPI document of the contract", () => {
+  it("has a title, Looker's version, and Looker's tags", () => {
+    const { info, tags } = OpenApi.fromApi(LookerApi.LookerApi)
+    assert.deepInclude(info, { title: "Looker API 4.0: query tasks", version: "4.0" })
+    assert.deepStrictEqual(
+      tags.map(({ name }) => name),
+      ["ApiAuth", "Session", "User", "Query"]
+    )
+  })
 })

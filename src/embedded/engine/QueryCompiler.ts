@@ -146,7 +146,6 @@ export const compile = (
       pivotFields,
       measures,
       filters: query.filters ?? {},
-      filterExpression: query.filter_expression || undefined,
       where: [...conditionsOn("dimension"), ...(filterExpression === undefined ? [] : [`(${filterExpression})`])],
       having: conditionsOn("measure"),
       sorts: query.sorts?.length ? sorts : defaultSorts([...dimensions, ...measures]),

@@ -48,7 +48,6 @@ export interface Clauses {
   readonly pivotFields: ReadonlyArray<Dimension>
   readonly measures: ReadonlyArray<Measure>
   readonly filters: Readonly<Record<string, string>>
-  readonly filterExpression: string | undefined
   readonly where: ReadonlyArray<string>
   readonly having: ReadonlyArray<string>
   readonly sorts: ReadonlyArray<Sort>

@@ -19,7 +19,7 @@ import * as callOptions from "./internal/options.ts"
 import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
-import type { Finished, WaitError } from "./QueryTaskPoller/Conclusion.ts"
+import { type Finished, lastAnswer, type WaitError } from "./QueryTaskPoller/Conclusion.ts"
 import { type Entry, Registry } from "./QueryTaskPoller/Registry.ts"
 import * as Requests from "./QueryTaskPoller/Requests.ts"
 import * as Rounds from "./QueryTaskPoller/Rounds.ts"
@@ -129,13 +129,17 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     ): Effect.fn.Return<Finished, WaitError> {
       const timeout =
         options.timeout === undefined ? undefined : yield* callOptions.duration("timeout", options.timeout)
-      const waiting = Effect.acquireUseRelease(join(taskId, options.statusOnly ?? false), awaitEnd, leave)
-      if (timeout === undefined) return yield* waiting
-      const message = `The task did not end within ${Duration.format(timeout)}`
-      return yield* Effect.timeoutOrElse(waiting, {
-        duration: timeout,
-        orElse: () => Effect.fail(new LookerError.PollingTimeout({ message, taskId }))
-      })
+      const joined = join(taskId, options.statusOnly ?? false)
+      if (timeout === undefined) return yield* Effect.acquireUseRelease(joined, awaitEnd, leave)
+      const late = (entry: Entry) => {
+        const message = `The task did not end within ${Duration.format(timeout)}; ${lastAnswer(entry.last)}`
+        return Effect.fail(new LookerError.PollingTimeout({ message, taskId }))
+      }
+      return yield* Effect.acquireUseRelease(
+        joined,
+        (entry) => Effect.timeoutOrElse(awaitEnd(entry), { duration: timeout, orElse: () => late(entry) }),
+        leave
+      )
     })
 
     const observe = (taskId: string, options: Pick<WaitOptions, "statusOnly"> = {}): Stream.Stream<string, WaitError> =>

@@ -107,11 +107,14 @@ export class QueryTasks extends Context.Service<
     ): Effect.Effect<Readonly<Record<string, unknown>>, LookerError.ReadError>
     /**
      * The same, each entry as soon as its part of the body is there. A limit may delay the request: `onSend` is called whenever it is sent, and
-     * returns further ids to ask about.
+     * returns further ids to ask about. `onRefused` is called when it is refused, and so waits again.
      */
     queryTaskMultiResultsStream(
       taskIds: ReadonlyArray<string>,
-      options?: { readonly onSend?: (() => ReadonlyArray<string>) | undefined }
+      options?: {
+        readonly onSend?: (() => ReadonlyArray<string>) | undefined
+        readonly onRefused?: (() => void) | undefined
+      }
     ): Stream.Stream<MultiResultsPart, LookerError.ReadError>
     /**
      * `GET /query_tasks/{query_task_id}/results`. `None` while the query is not finished (202, and 204 before Looker 25.0.9). A failed
@@ -149,7 +152,11 @@ export const make = Effect.gen(function* () {
     }
     return call(
       LookerApi.createQueryTask,
-      onRequest === undefined ? sendOnce : (send) => withEvents(sendOnce(send), onRequest),
+      (send) => {
+        if (onRequest === undefined) return sendOnce(send)
+        onRequest("sent")
+        return tapRefused(sendOnce(send), () => onRequest("refused"))
+      },
       {
         grace: onCreated && cleanupTimeout,
         // A rebuild of tables is not done twice.
@@ -204,12 +211,14 @@ export const make = Effect.gen(function* () {
 
   const queryTaskMultiResultsStream: QueryTasks["Service"]["queryTaskMultiResultsStream"] = (
     taskIds,
-    { onSend = () => [] } = {}
+    { onRefused = () => {}, onSend = () => [] } = {}
   ) =>
     taskIds.length === 0
       ? Stream.empty
       : Stream.unwrap(
-          call(LookerApi.queryTaskMultiResults, (send) => askMultiResults([...taskIds, ...onSend()])(send))
+          call(LookerApi.queryTaskMultiResults, (send) =>
+            tapRefused(askMultiResults([...taskIds, ...onSend()])(send), onRefused)
+          )
         ).pipe(Stream.withSpan("QueryTasks.queryTaskMultiResultsStream"))
 
   const queryTaskResults = (taskId: string) =>
@@ -246,19 +255,13 @@ export const make = Effect.gen(function* () {
  */
 export const layer: Layer.Layer<QueryTasks, never, LookerHttp> = Layer.effect(QueryTasks, make)
 
-/** The request, which says when it is sent, and when it has failed so that Looker has not carried it out. */
-const withEvents = <A, E>(
-  sending: Effect.Effect<A, E>,
-  onRequest: (event: "sent" | "refused") => void
-): Effect.Effect<A, E> =>
-  Effect.suspend(() => {
-    onRequest("sent")
-    return Effect.tapError(sending, (error) =>
-      Effect.sync(() => {
-        if (Schema.is(LookerError.HttpError)(error) && !httpError.mayBeCarriedOut(error)) onRequest("refused")
-      })
-    )
-  })
+/** Calls `onRefused` when the request fails so that Looker has not carried it out. */
+const tapRefused = <A, E>(sending: Effect.Effect<A, E>, onRefused: () => void): Effect.Effect<A, E> =>
+  Effect.tapError(sending, (error) =>
+    Effect.sync(() => {
+      if (Schema.is(LookerError.HttpError)(error) && !httpError.mayBeCarriedOut(error)) onRefused()
+    })
+  )
 
 /** An entry of more characters than this delays the ones behind it for longer than another request takes. */
 const largeEntry = 64 * 1024

@@ -185,6 +185,7 @@ const play = Effect.fnUntraced(function* (seed: number) {
       request([id], "status", (now) =>
         Effect.succeed({ id, status: entryOf(id, now)?.status ?? (entryOf(id, now) === undefined ? "missing" : "") })
       ),
+    queryTaskResults: () => Effect.succeed(Option.none()),
     queryTaskMultiResultsStream: (ids) =>
       Stream.unwrap(
         request(ids, "rows", (now) => {

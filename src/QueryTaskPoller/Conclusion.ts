@@ -5,9 +5,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Endpoint from "../api/Endpoint.ts"
+import * as LookerApi from "../api/LookerApi.ts"
 import { SqlError } from "../domain/SqlError.ts"
 import type * as TaskState from "../domain/TaskState.ts"
 import { Json } from "../domain/Wire.ts"
+import * as httpError from "../internal/httpError.ts"
 import * as LookerError from "../LookerError.ts"
 
 /**
@@ -100,7 +103,7 @@ export const fromState = (taskId: string, state: TaskState.TaskState): Conclusio
 }
 
 /** From a response that has no entry for the task. */
-export const fromAbsence = (taskId: string): Conclusion => ({
+export const fromAbsence = (taskId: string): Extract<Conclusion, { readonly _tag: "Doubtful" }> => ({
   _tag: "Doubtful",
   error: new LookerError.TaskMissing({ message: "Looker leaves the task out of its responses", taskId })
 })
@@ -111,11 +114,28 @@ export const fromError = (error: LookerError.ReadError): Conclusion =>
     ? { _tag: "Doubtful", error }
     : { _tag: "Ended", exit: Effect.fail(error) }
 
+/** Looker refuses an id: it is found at once. */
+export const isRefusal = (error: WaitError): boolean => error._tag === "NotFound" || error._tag === "BadRequest"
+
 /**
- * Whether the failure of a request about several tasks may be due to one of them: an id that Looker refuses, or a response that is
- * unreadable for so long (`doubtful` is for how many milliseconds, the longest of them) that it does not look transient any more.
+ * Whether the failure of a request about several tasks may be due to one of them: an id that Looker refuses, or any error that lasts so long
+ * (`doubtful` is for how many milliseconds, the longest of them) that it does not look transient any more.
  */
 export const isDueToOne = (error: LookerError.ReadError, doubtful: number, graceMillis: number): boolean =>
-  error._tag === "NotFound" ||
-  error._tag === "BadRequest" ||
-  (error._tag === "UnexpectedResponse" && doubtful >= graceMillis / 2)
+  isRefusal(error) || isLasting(doubtful, graceMillis)
+
+/** After this time an error about several tasks does not look transient any more, and each of them is asked about alone. */
+export const isLasting = (doubtful: number, graceMillis: number): boolean => doubtful >= graceMillis / 2
+
+/** Whether an error is one of the request about the tasks: a login that fails is due to none of them. */
+export const isAboutTasks = ({ endpoint }: LookerError.ReadError): boolean =>
+  endpoint === undefined || endpoint === Endpoint.requestLine(LookerApi.queryTaskMultiResults)
+
+/** What was last received about a task, in words. */
+export const lastAnswer = (conclusion: Conclusion | undefined): string => {
+  if (conclusion === undefined) return "there was no answer"
+  if (conclusion.status !== undefined) return `the last answer was: ${conclusion.status}`
+  if (conclusion._tag !== "Doubtful") return "the last answer was the end of the task"
+  const { error } = conclusion
+  return `the last answer was: ${Schema.is(LookerError.HttpError)(error) ? httpError.describe(error) : error.message}`
+}

@@ -34,6 +34,8 @@ export interface Entry {
   unfinishedAt: number
   /** Since when all that Looker says about the task may be transient. */
   doubtfulSince: number | undefined
+  /** What was last received about the task. */
+  last: Conclusion | undefined
   /** The request under way that asks about the task. Until it ends the task is not asked about again. */
   request: PollRequest | undefined
 }
@@ -42,7 +44,10 @@ export interface Entry {
 export interface Group {
   readonly since: number
   readonly entries: Set<Entry>
-  /** Its entries share requests with no other group: a task asked about by its status, or ids of which one is refused. */
+  /**
+   * Its entries share requests with no other group: a task asked about by its status, or tasks of which one may be the reason why a request
+   * failed. Each of those leaves the group when there is a response about it.
+   */
   readonly separate: boolean
   schedule: ((now: number, round: PollRound) => Pull.Pull<[unknown, Duration.Duration], never, unknown>) | undefined
   due: number
@@ -55,6 +60,14 @@ export interface Group {
 export interface PollRequest {
   readonly since: number
   readonly entries: Set<Entry>
+  /** How many tasks it asks about. */
+  asks: number
+  /**
+   * Since when nothing has come: since it was sent, or since the last part of its response. Absent before, and while the large part of one task
+   * comes.
+   */
+  silentSince: number | undefined
+  hasPermit: boolean
   fiber: Fiber.Fiber<unknown, unknown> | undefined
 }
 
@@ -76,6 +89,8 @@ export class Registry {
   private readonly withStatus = new Map<string, Entry>()
   /** The group that new entries join, until it fills a request or has been asked about. */
   private forming: Group | undefined
+  /** The group that entries of separate groups join when there is a response about them, until it fills a request. */
+  private rejoined: Group | undefined
   /** Groups without a due time. */
   private unplanned: Array<Group> = []
   private readonly chunkSize: number
@@ -141,6 +156,7 @@ export class Registry {
         traces: undefined,
         unfinishedAt: this.now(),
         doubtfulSince: undefined,
+        last: undefined,
         request: undefined
       }
       group.entries.add(entry)
@@ -168,7 +184,9 @@ export class Registry {
     })
   }
 
+  /** From what is said about this task alone. */
   conclude(entry: Entry, conclusion: Conclusion): void {
+    entry.last = conclusion
     if (conclusion.status !== undefined) this.setStatus(entry, conclusion.status)
     switch (conclusion._tag) {
       case "Unfinished": {
@@ -184,25 +202,51 @@ export class Registry {
         break
       }
       case "Doubtful": {
-        const now = this.now()
-        entry.doubtfulSince ??= now
-        if (now - entry.doubtfulSince >= this.graceMillis) this.end(entry, Effect.fail(conclusion.error))
+        if (this.doubtful(entry) >= this.graceMillis) this.end(entry, Effect.fail(conclusion.error))
         break
       }
     }
   }
 
-  /** Makes a separate group of each half of the entries, both due at once. */
-  split(entries: ReadonlyArray<Entry>): void {
-    const middle = Math.ceil(entries.length / 2)
-    for (const half of [entries.slice(0, middle), entries.slice(middle)]) {
-      const group = this.newGroup(true, 0)
-      for (const entry of half) {
-        this.leaveGroup(entry)
-        entry.group = group
-        group.entries.add(entry)
-      }
+  /** From an error about several tasks, of which nothing follows for this one but that it may be asked about alone. `since` is its beginning. */
+  doubt(entry: Entry, error: WaitError, since: number): void {
+    entry.last = { _tag: "Doubtful", error }
+    entry.doubtfulSince ??= since
+  }
+
+  /** For how many milliseconds all that Looker says about the task may have been transient. */
+  doubtful(entry: Entry): number {
+    const now = this.now()
+    entry.doubtfulSince ??= now
+    return now - entry.doubtfulSince
+  }
+
+  /** Makes so many separate groups of the entries, all due at once. */
+  split(entries: ReadonlyArray<Entry>, parts: number): void {
+    const size = Math.ceil(entries.length / parts)
+    for (let from = 0; from < entries.length; from += size) {
+      const part = entries.slice(from, from + size)
+      const group = this.newGroup(true, 0, Math.min(...part.map(({ group }) => group.since)))
+      for (const entry of part) this.move(entry, group)
     }
+  }
+
+  /** There is a response about the entry, so it shares requests again. */
+  rejoin(entry: Entry): void {
+    if (entry.statusOnly || !entry.group.separate) return
+    let group = this.rejoined
+    if (group === undefined || !this.groups.has(group) || group.entries.size >= this.chunkSize) {
+      group = this.newGroup(false, Number.POSITIVE_INFINITY, entry.group.since)
+      this.rejoined = group
+      this.unplanned.push(group)
+    }
+    this.move(entry, group)
+  }
+
+  private move(entry: Entry, group: Group): void {
+    this.leaveGroup(entry)
+    entry.group = group
+    group.entries.add(entry)
   }
 
   private setStatus(entry: Entry, status: string): void {
@@ -225,9 +269,9 @@ export class Registry {
     return group
   }
 
-  private newGroup(separate: boolean, due: number): Group {
+  private newGroup(separate: boolean, due: number, since = this.now()): Group {
     const group: Group = {
-      since: this.now(),
+      since,
       entries: new Set(),
       separate,
       schedule: undefined,

@@ -12,6 +12,7 @@ import * as Schedule from "effect/Schedule"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import * as LookerError from "../LookerError.ts"
 import { LookerPolicy } from "../LookerPolicy.ts"
+import { lastAnswer } from "./Conclusion.ts"
 import type { Entry, Group, Registry } from "./Registry.ts"
 import type { Requests } from "./Requests.ts"
 
@@ -70,9 +71,9 @@ export const run = Effect.fnUntraced(function* (registry: Registry, requests: Re
   const exhaust = (group: Group, now: number) => {
     group.exhausted = true
     group.due = now + commonBeat
-    const message = "The poll schedule of LookerPolicy ended before the task did"
     for (const entry of [...group.entries]) {
       if (entry.request !== undefined) continue
+      const message = `The poll schedule of LookerPolicy ended before the task did; ${lastAnswer(entry.last)}`
       registry.end(entry, Effect.fail(new LookerError.PollingTimeout({ message, taskId: entry.taskId })))
     }
   }
@@ -117,6 +118,7 @@ export const run = Effect.fnUntraced(function* (registry: Registry, requests: Re
       continue
     }
     const now = elapsedMillis(clock)
+    yield* requests.splitSilent(now)
     for (const group of registry.takeUnplanned()) yield* plan(group, now)
     const sufficientUntil = requests.sufficientUntil(now)
     let at = Number.POSITIVE_INFINITY

@@ -391,6 +391,17 @@ export const mayBeCarriedOut = (error: LookerError.HttpError): boolean =>
     ? error.reached === "maybe" || error.status !== undefined
     : error._tag === "UnexpectedResponse" && error.status !== undefined && (error.status < 300 || error.status >= 500)
 
+/** What was received, in a few words: `200 with HTML "Sign in"`. */
+export const describe = (error: LookerError.HttpError): string => {
+  if (error._tag === "UnexpectedResponse" && error.status !== undefined && error.snippet) {
+    const { snippet, status } = error
+    return isHtml(snippet)
+      ? `${status} with HTML "${titleOf(snippet) ?? snippetOf(textOf(snippet))}"`
+      : `${status} with "${snippet}"`
+  }
+  return `${error.name}: ${error.message}`
+}
+
 /** The errors of a refused login: Looker sends 404, a proxy in front of it may send 403. */
 export type Refusal =
   | LookerError.BadRequest

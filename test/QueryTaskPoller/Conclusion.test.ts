@@ -16,13 +16,21 @@ describe("the failure of a request about several tasks", () => {
     assert.isTrue(Conclusion.isDueToOne(unreadable, 500, 1000))
   })
 
-  it("is due to none of them when it concerns the connection, the user or the number of requests", () => {
+  it("may be due to one of them when any error has lasted for half the grace period, and not before", () => {
     for (const error of [
       new LookerError.LookerUnavailable({ message, reached: "maybe" }),
       new LookerError.Unauthorized({ message }),
       new LookerError.TooManyRequests({ message })
     ]) {
-      assert.isFalse(Conclusion.isDueToOne(error, 1000, 1000))
+      assert.isFalse(Conclusion.isDueToOne(error, 499, 1000))
+      assert.isTrue(Conclusion.isDueToOne(error, 500, 1000))
     }
+  })
+
+  it("is due to none of them when it is one of a login", () => {
+    const endpoint = "GET /query_tasks/multi_results"
+    assert.isTrue(Conclusion.isAboutTasks(new LookerError.Unauthorized({ message, endpoint })))
+    assert.isTrue(Conclusion.isAboutTasks(new LookerError.Unauthorized({ message })))
+    assert.isFalse(Conclusion.isAboutTasks(new LookerError.Unauthorized({ message, endpoint: "POST /login" })))
   })
 })

@@ -26,7 +26,9 @@ export interface Fault {
 export interface Options {
   /** How long a task runs, in milliseconds. */
   readonly duration: number | (() => number)
-  readonly fault?: (request: string, received: StubLooker.Received) => Fault | undefined
+  readonly fault?: (request: string, received: StubLooker.Received, now: number) => Fault | undefined
+  /** A request that is never answered. */
+  readonly isHung?: (request: string, received: StubLooker.Received) => boolean
   /** How far the clock of the server is ahead, in milliseconds. */
   readonly ahead?: number
   /** The time until a response is there, in milliseconds. */
@@ -40,7 +42,7 @@ export interface Options {
 const userId = "7"
 
 export const make = (options: Options) => {
-  const { ahead = 0, duration, fault, hasDate = true, latency = 1, script } = options
+  const { ahead = 0, duration, fault, hasDate = true, isHung = () => false, latency = 1, script } = options
   const queries = new Map<string, string>()
   const tasks: Array<Task> = []
   /** Requests that started a task whose id was not sent. */
@@ -130,8 +132,9 @@ export const make = (options: Options) => {
       const request = `${received.method} ${received.path.replace("/api/4.0", "")}`
       // The logout is sent when the test is over, and no time passes any more.
       if (request !== "DELETE /logout") yield* Effect.sleep(resolved(latency))
+      if (isHung(request, received)) return yield* Effect.never
       const now = yield* Clock.currentTimeMillis
-      const happening = fault?.(request, received)
+      const happening = fault?.(request, received, now)
       const answered =
         happening?.after === false ? undefined : (script?.(request, received) ?? respond(request, received, now))
       if (happening !== undefined && answered !== undefined && request === "POST /query_tasks") lost++

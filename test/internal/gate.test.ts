@@ -314,6 +314,23 @@ describe("gate", () => {
     })
   )
 
+  it.effect("sends polls at once while there is no limit, and one after the other under a limit", () =>
+    Effect.gen(function* () {
+      const through = yield* open()
+      const polls = Effect.all(
+        Array.from({ length: 5 }, () => through("poll", Effect.void)),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual((yield* timed(polls)).millis, 0)
+      const { request } = server({ perSecond: 20 })
+      const submissions = yield* Effect.forkChild(many(200, through("submission", request)))
+      yield* timed(Effect.sleep("3 seconds"), { step: "5 millis" })
+      const { millis } = yield* timed(polls, { step: "5 millis" })
+      assert.isAtLeast(millis, 200)
+      yield* Fiber.interrupt(submissions)
+    })
+  )
+
   it.effect("gives the place of an interrupted request to the next", () =>
     Effect.gen(function* () {
       const pass1 = yield* open(1)

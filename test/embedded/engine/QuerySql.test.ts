@@ -395,6 +395,15 @@ describe("a query agrees with SQL written by hand", () => {
 })
 
 describe("a query without sorts", () => {
+  it.effect("has no order where it asks for none", () =>
+    Effect.gen(function* () {
+      const { plan } = yield* engine
+      const query = { fields: named("status", "count") }
+      assert.strictEqual((yield* plan(query)).sorts.length, 1)
+      assert.deepStrictEqual((yield* plan({ ...query, sorts: ["orders.status", "__UNSORTED__"] })).sorts, [])
+    })
+  )
+
   it.effect("has its latest date first, be it a day, a month or a year", () =>
     Effect.gen(function* () {
       const { run } = yield* engineOver("at\n2021-01-01\n2023-01-01\n2023-02-02\n2022-01-01\n2022-01-01\n2022-01-01\n")

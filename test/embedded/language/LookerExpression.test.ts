@@ -129,6 +129,8 @@ const meaning: ReadonlyArray<readonly [expression: string, type: FieldType, sql:
   [`NOT is_null(${f("s")})`, "yesno", "s IS NOT NULL"],
   // numbers
   [`abs(${f("n")})`, "number", "abs(n)"],
+  [`+${f("n")}`, "number", "n"],
+  [`1 + +${f("n")}`, "number", "1 + n"],
   [`ceiling(${f("n")})`, "number", "ceil(n)"],
   [`floor(${f("n")})`, "number", "floor(n)"],
   [`mod(${f("m")}, 4)`, "number", "m % 4"],

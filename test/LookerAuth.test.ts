@@ -475,6 +475,16 @@ describe("LookerAuth", () => {
       })
     })
 
+    it.effect("is left out for a token that is invalid", () => {
+      const stub = tokens()
+      return Effect.gen(function* () {
+        yield* LookerAuth.LookerAuth.use(({ invalidate, token }) => Effect.flatMap(token, invalidate)).pipe(
+          Effect.provide(auth(stub.layer))
+        )
+        assert.deepStrictEqual(calls(stub.received), [["POST /login"]])
+      })
+    })
+
     it.effect("is left out when the token has ended and the next login is refused", () => {
       let logins = 0
       const login = { access_token: "token-1", token_type: "Bearer", expires_in: 60 }

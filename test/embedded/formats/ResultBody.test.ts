@@ -760,6 +760,22 @@ layer(database)("a result", (it) => {
     })
   )
 
+  it.effect("has texts that look like numbers as they are in json_detail", () =>
+    Effect.gen(function* () {
+      const texts = ["1000", "0.50", "-12345.678", "1e3"]
+      yield* create(
+        "r",
+        ["text"],
+        texts.map((text) => [literal(text)])
+      )
+      const { data } = yield* json("json_detail", result([text], texts.length))
+      assert.deepStrictEqual(
+        data,
+        texts.map((value) => ({ "orders.text": { value } }))
+      )
+    })
+  )
+
   it.effect("has the label of a field in every format, whatever its characters", () =>
     Effect.gen(function* () {
       const label = 'a <b> & "c" | d_x0041_\\'

@@ -280,8 +280,9 @@ export const layerIni = (
   )
 
 /**
- * The sections of an ini file, in their order; empty values are left out. A section's name may have dots in it, and a secret may
- * look like a number: neither means anything here.
+ * The sections of an ini file, in their order; empty values are left out. Every value is a text, and the dots in the name of a section mean
+ * nothing. `effect/encoding/Ini` is not used: it ends a secret at a `#` or `;`, makes booleans of `true` and `false`, knows no `key: value`, and
+ * nests sections at the dots of their names.
  */
 const parseIni = (text: string): ReadonlyMap<string, Found> => {
   const sections = new Map<string, { [key: string]: string }>()

@@ -68,10 +68,9 @@ export type Rows = ReadonlyArray<ReadonlyArray<DuckDBValue>>
  * @category services
  * @since 0.1.0
  */
-export class DuckDb extends Context.Service<
-  DuckDb,
-  { readonly run: (sql: string) => Effect.Effect<Rows, DatabaseError> }
->()("effect-looker/embedded/DuckDb") {}
+export class DuckDb extends Context.Service<DuckDb, { run(sql: string): Effect.Effect<Rows, DatabaseError> }>()(
+  "effect-looker/embedded/DuckDb"
+) {}
 
 /**
  * How often an interrupt is repeated, in milliseconds: DuckDB ignores it while the statement waits for a thread. The time is real, so that

@@ -84,15 +84,15 @@ export type Rule =
 export class Faults extends Context.Service<
   Faults,
   {
-    readonly add: (...rules: ReadonlyArray<Rule>) => Effect.Effect<void, EmbeddedError>
+    add(...rules: ReadonlyArray<Rule>): Effect.Effect<void, EmbeddedError>
     readonly clear: Effect.Effect<void>
     /** Counts the request, and gives the faults that happen to it. `queries` runs only where a rule needs it. */
-    readonly onRequest: (
+    onRequest(
       endpoint: string,
       queries: Effect.Effect<ReadonlyArray<Query>>
-    ) => Effect.Effect<ReadonlyArray<RequestFault>>
+    ): Effect.Effect<ReadonlyArray<RequestFault>>
     /** Counts the task, and gives the faults that happen to it. */
-    readonly onTask: (query: Query) => Effect.Effect<ReadonlyArray<TaskFault>>
+    onTask(query: Query): Effect.Effect<ReadonlyArray<TaskFault>>
   }
 >()("effect-looker/embedded/Faults") {}
 

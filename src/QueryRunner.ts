@@ -164,7 +164,7 @@ export interface RunOutcome<Row> {
  * **Details**
  *
  * If a run is interrupted, runs out of time, or fails while the task still runs, the task is killed in Looker; a kill that fails changes
- * nothing about the error. A query is created once, however often it runs: Looker gives the same body the same id for ever.
+ * nothing about the error. A query is created once, however often it runs: Looker always gives the same body the same id.
  *
  * @category services
  * @since 0.1.0
@@ -202,6 +202,12 @@ const attributesOf = ({ model, view }: Query.QueryInput) => ({
   "looker.query.explore": view
 })
 
+/** Fails if the options are not valid. */
+const check = Effect.fnUntraced(function* ({ onStatus, timeout }: RunOptions<unknown>) {
+  yield* callOptions.callback("onStatus", onStatus)
+  if (timeout !== undefined) yield* callOptions.duration("timeout", timeout)
+})
+
 const isLimitReached = (result: Result.Result<QueryResult<unknown>, RunError>): boolean =>
   Result.isSuccess(result) ? result.success.limitReached : result.failure._tag === "LimitReached"
 
@@ -215,11 +221,6 @@ const defaultConcurrency = 15
 export const make = Effect.gen(function* () {
   const task = yield* QueryTaskRun.QueryTaskRun
   const policy = yield* LookerPolicy
-
-  const check = Effect.fnUntraced(function* ({ onStatus, timeout }: RunOptions<unknown>) {
-    yield* callOptions.callback("onStatus", onStatus)
-    if (timeout !== undefined) yield* callOptions.duration("timeout", timeout)
-  })
 
   /** Runs a query to the end of its task. */
   const finish = (input: Query.QueryInput, options: RunOptions<unknown>, statusOnly: boolean) => {

@@ -104,7 +104,7 @@ export const compile = (
   }
   const findDimension = (name: string) =>
     Result.flatMap(find(name), (field) =>
-      field.category === "dimension" ? Result.succeed(field) : Result.fail(`${name} is no dimension`)
+      field.category === "dimension" ? Result.succeed(field) : Result.fail(`${name} is not a dimension`)
     )
   const scope: Scope = { ...context, find, findDimension }
   const taken = new Set([...explore.fields.keys()].map((name) => name.toLowerCase()))

@@ -11,7 +11,7 @@ describe("a query is refused, with what to do,", () => {
       { fields: named("count"), pivots: named("status") },
       "not one of the fields"
     ],
-    ["when a pivot is a measure", { fields: named("count"), pivots: named("count") }, "is no dimension"],
+    ["when a pivot is a measure", { fields: named("count"), pivots: named("count") }, "is not a dimension"],
     [
       "when it has pivots and no measure",
       { fields: named("status"), pivots: named("status") },
@@ -46,8 +46,8 @@ describe("a query is refused, with what to do,", () => {
       { fields: named("count"), sorts: Array.from({ length: 101 }, () => "orders.count") },
       "100 are the most"
     ],
-    ["when the time zone is unknown", { fields: named("count"), query_timezone: "Mars/Olympus" }, "no time zone"],
-    ["when the time zone is a difference", { fields: named("count"), query_timezone: "+02:00" }, "no time zone"],
+    ["when the time zone is unknown", { fields: named("count"), query_timezone: "Mars/Olympus" }, "not a time zone"],
+    ["when the time zone is a difference", { fields: named("count"), query_timezone: "+02:00" }, "not a time zone"],
     ["when a custom filter is used", { fields: named("count"), filter_expression: "1 AND" }, "filter_expression"],
     [
       "when a custom filter is a number",
@@ -57,7 +57,7 @@ describe("a query is refused, with what to do,", () => {
     [
       "when a custom filter asks a measure",
       { fields: named("count"), filter_expression: `${mention("orders.count")} > 1` },
-      "is no dimension"
+      "is not a dimension"
     ],
     [
       "when a custom filter asks what is not there",

@@ -288,7 +288,7 @@ const refused: ReadonlyArray<readonly [expression: string, why: string]> = [
   ["case(1, 2)", "case takes when(yesno_arg, value_if_yes)"],
   ["case(when(1, 2), 3)", "when takes a yesno and not a number"],
   ["when(yes, 1)", "there is no function when"],
-  [`matches_filter(${f("n")}, "cheap")`, "is no number, comparison, range or interval (at character 24)"],
+  [`matches_filter(${f("n")}, "cheap")`, "is not a number, comparison, range or interval (at character 24)"],
   [`matches_filter(${f("n")})`, "matches_filter takes a field and a filter expression"],
   [`matches_filter(1, "1")`, "matches_filter takes a field and a filter expression"],
   [`matches_filter(${f("s")}, ${f("o")})`, "matches_filter takes a field and a filter expression"],
@@ -551,6 +551,6 @@ describe("LookerExpression", () => {
   }
 
   it("refuses a time zone that is not there", () => {
-    assert.include(failure("now()", { now, timezone: "'; DROP" }), "is no time zone")
+    assert.include(failure("now()", { now, timezone: "'; DROP" }), "is not a time zone")
   })
 })

@@ -29,7 +29,7 @@ export const dimensionsOf = (
   [...new Set(query[clause] ?? [])].map((name) =>
     Result.flatMap(scope.find(clause, name), (field) => {
       if (field.category === "dimension" && fields.includes(field)) return Result.succeed(field)
-      const why = field.category === "measure" ? "is no dimension" : "is not one of the fields of the query"
+      const why = field.category === "measure" ? "is not a dimension" : "is not one of the fields of the query"
       return Result.fail(detail(clause, "invalid", `${clause}: ${name} ${why}.`))
     })
   )

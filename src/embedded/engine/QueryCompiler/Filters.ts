@@ -44,7 +44,7 @@ export const filterExpressionOf = (
   const find: FindDimension = (name) => {
     const field = scope.explore.fields.get(name)
     if (field === undefined) return Result.fail(`unknown field ${JSON.stringify(name)}. ${scope.hint(name)}`)
-    return field.category === "dimension" ? Result.succeed(field) : Result.fail(`${name} is no dimension`)
+    return field.category === "dimension" ? Result.succeed(field) : Result.fail(`${name} is not a dimension`)
   }
   const compiled = expressionSql(query.filter_expression, find, scope)
   if (Result.isFailure(compiled)) {

@@ -46,6 +46,6 @@ export const timezoneOf = (name: QueryInput["query_timezone"]): Result.Result<st
   // JavaScript has zones such as +02:00, and DuckDB has not.
   const known = /^[A-Za-z]/.test(name) && Option.isSome(DateTime.zoneMakeNamed(name))
   if (known) return Result.succeed(name === "Etc/UTC" ? "UTC" : name)
-  const message = `query_timezone ${JSON.stringify(name)} is no time zone: write a name such as "America/New_York".`
+  const message = `query_timezone ${JSON.stringify(name)} is not a time zone: write a name such as "America/New_York".`
   return Result.fail(detail("query_timezone", "invalid", message))
 }

@@ -38,7 +38,7 @@ interface Calendar {
 export const zoneOf = (timezone: string): Result.Result<DateTime.TimeZone.Named, string> =>
   Result.fromOption(
     DateTime.zoneMakeNamed(timezone),
-    () => `${JSON.stringify(timezone)} is no time zone: use a name such as America/Los_Angeles or UTC`
+    () => `${JSON.stringify(timezone)} is not a time zone: use a name such as America/Los_Angeles or UTC`
   )
 
 const calendarOf = (
@@ -153,7 +153,7 @@ const absolute = (calendar: Calendar, text: string): Result.Result<Period, strin
   const shown = new Date(start)
   const exists = shown.getUTCMonth() === inYear && shown.getUTCDate() === (date ?? 1) && year > 0
   if (!exists || (hour ?? 0) > 23 || (minute ?? 0) > 59 || (second ?? 0) > 59) {
-    return Result.fail(`${JSON.stringify(text)} is no date that exists`)
+    return Result.fail(`${JSON.stringify(text)} is not a date that exists`)
   }
   const unit =
     second !== undefined
@@ -183,9 +183,9 @@ const spanPattern = new RegExp(`^this ${unitPattern} to ${unitPattern}$`)
 const unreadable = (text: string): string => {
   const shown = JSON.stringify(text)
   if (/^\d{4}[-/]\d(?!\d)|^\d{4}[-/]\d\d[-/]\d(?!\d)/.test(text)) {
-    return `${shown} is no date: write two digits for month and day, as in 2018-05-08`
+    return `${shown} is not a date: write two digits for month and day, as in 2018-05-08`
   }
-  return `${shown} is no date or time such as 2018-05-18, 2018-05-18 12:00, 2018-Q2, today, last month, 3 days ago or 2 weeks from now`
+  return `${shown} is not a date or time such as 2018-05-18, 2018-05-18 12:00, 2018-Q2, today, last month, 3 days ago or 2 weeks from now`
 }
 
 /** A date, or a period relative to the present. `before`, `after`, `for` and `to` use its beginning. */
@@ -225,8 +225,8 @@ const period = (calendar: Calendar, text: string): Result.Result<Period, string>
   const [from, amount, ...more] = text.split(" for ")
   if (from !== undefined && amount !== undefined && more.length === 0) {
     const [, count, unit] = amountPattern.exec(amount) ?? []
-    if (count === undefined) return Result.fail(`${JSON.stringify(amount)} is no length of time such as 3 days`)
-    if (Number(count) === 0) return Result.fail(`${JSON.stringify(amount)} is no time at all`)
+    if (count === undefined) return Result.fail(`${JSON.stringify(amount)} is not a length of time such as 3 days`)
+    if (Number(count) === 0) return Result.fail(`${JSON.stringify(amount)} is zero`)
     return Result.flatMap(point(calendar, from), ({ start }) => periodOf(calendar, start, Number(count), unitOf(unit)))
   }
   const [begin, end, ...rest] = text.split(" to ")
@@ -238,7 +238,7 @@ const period = (calendar: Calendar, text: string): Result.Result<Period, string>
   const duration = durationPattern.exec(text)
   if (duration === null) return point(calendar, text)
   const [count, unit] = [Number(duration[1]), unitOf(duration[2])]
-  if (count === 0) return Result.fail(`${JSON.stringify(text)} is no time at all`)
+  if (count === 0) return Result.fail(`${JSON.stringify(text)} is zero`)
   const current = startOf(calendar, unit)
   // The current unit is included, as documented: `3 days` ends with today. Seconds are counted up to now, as documented too.
   if (unit === "second" && count > 1)

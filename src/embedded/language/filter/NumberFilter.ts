@@ -50,7 +50,7 @@ const numberBase = (column: string, text: string): Result.Result<string, string>
   if (parts.every((part) => part !== null)) {
     return Result.succeed(`(${parts.map((part) => `${column} ${part[1]} ${part[2]}`).join(" AND ")})`)
   }
-  return Result.fail(`${JSON.stringify(text)} is no number, comparison, range or interval`)
+  return Result.fail(`${JSON.stringify(text)} is not a number, comparison, range or interval`)
 }
 
 const numberTerm = (column: string, text: string, negated: boolean): Result.Result<Term, string> => {

@@ -461,16 +461,16 @@ describe("DateFilter", () => {
       const condition = FilterExpression.toSql("time", "x", "today", { now: 0, timezone })
       assert.include(
         Result.isFailure(condition) ? condition.failure : "",
-        `${JSON.stringify(timezone)} is no time zone`
+        `${JSON.stringify(timezone)} is not a time zone`
       )
     }
   })
 
-  it("says what is no length of time", () => {
+  it("says what is not a length of time", () => {
     for (const [expression, expected] of [
-      ["2018 for ever", '"ever" is no length of time such as 3 days'],
-      ["2018 for 0 days", '"0 days" is no time at all'],
-      ["0 days", '"0 days" is no time at all']
+      ["2018 for ever", '"ever" is not a length of time such as 3 days'],
+      ["2018 for 0 days", '"0 days" is zero'],
+      ["0 days", '"0 days" is zero']
     ] as const) {
       const condition = FilterExpression.toSql("time", "x", expression, documented)
       assert.include(Result.isFailure(condition) ? condition.failure : "", expected)

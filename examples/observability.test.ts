@@ -30,7 +30,7 @@ it.live(
         "looker_tasks complete 5",
         "looker_tasks error 1"
       ])
-      assert.match(stdout, /Looker answers 429: no requests for 1s/)
+      assert.match(stdout, /Looker responds with 429: no requests for 1s/)
       assert.match(stdout, /^\d+ spans and \d+ log records$/m)
     }),
   60_000

@@ -100,13 +100,13 @@ export const layer: Layer.Layer<LookerHttp, never, LookerConfig | LookerAuth | H
 const logChange = (change: gate.Change): Effect.Effect<void> => {
   switch (change._tag) {
     case "Paused": {
-      return Effect.logWarning(`Looker answers 429: no requests for ${formatMillis(change.millis)}`)
+      return Effect.logWarning(`Looker responds with 429: no requests for ${formatMillis(change.millis)}`)
     }
     case "Slowed": {
       const { perSecond } = change
       const figure = perSecond < 10 ? perSecond.toFixed(1) : perSecond.toFixed(0)
       return Effect.logWarning(
-        `Looker answers 429: at most ${figure} requests per second, slowly more as long as it accepts them`
+        `Looker responds with 429: at most ${figure} requests per second, slowly more as long as it accepts them`
       )
     }
     case "Resumed": {

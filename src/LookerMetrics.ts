@@ -123,7 +123,7 @@ export const delivery = Metric.histogram("looker_delivery_delay", {
 })
 
 /**
- * The time in which nothing was sent because Looker had answered 429, in milliseconds.
+ * The time in which nothing was sent because Looker had responded with 429, in milliseconds.
  *
  * @category metrics
  * @since 0.2.0

@@ -171,7 +171,7 @@ describe("the log", () => {
     return Effect.gen(function* () {
       yield* TestTime.run(run).pipe(Effect.provide(looker(server.layer)))
       const [begins, ends, ...others] = warningsOf(observer.text())
-      assert.include(begins, "Looker answers 429: no requests for 3s")
+      assert.include(begins, "Looker responds with 429: no requests for 3s")
       assert.include(ends, "Requests are sent without a limit again, 3s")
       assert.include(ends, "1 request was refused")
       assert.deepStrictEqual(others, [])

@@ -87,7 +87,8 @@ export const check = Effect.fnUntraced(function* (
   models: ReadonlyArray<string>
 ): Effect.fn.Return<void, EmbeddedError> {
   const invalid = (message: string) => new EmbeddedError({ message })
-  if (users.length === 0) return yield* invalid("users is empty, so nobody could log in: leave it out, or name one")
+  if (users.length === 0)
+    return yield* invalid("users is empty, so that no user could log in: leave it out, or name one")
   for (const [index, user] of users.entries()) {
     const secret = Redacted.isRedacted(user.clientSecret) ? Redacted.value(user.clientSecret) : user.clientSecret
     for (const [name, value] of [

@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import type { TaskFault, Until } from "../../faults/Fault.ts"
 import type { Entry } from "./TaskEntries.ts"
 
-/** The first fault that has not ended. A fault lasts for a time after `since`, for a number of polls, or for ever. */
+/** The first fault that has not ended. A fault lasts for a time after `since`, for a number of polls, or forever. */
 const active = <F extends Extract<TaskFault, { readonly until: Until }>>(
   { polls }: Entry,
   faults: ReadonlyArray<F>,

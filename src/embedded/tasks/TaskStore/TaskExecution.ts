@@ -65,7 +65,7 @@ const resultOf = (database: DuckDb["Service"], { faults, task }: Entry): Effect.
   const fault = faults.find((fault) => fault._tag === "Error")
   if (fault !== undefined) return Effect.fail(new DatabaseError({ message: fault.message, line: fault.line }))
   if (!runsQuery(task)) return Effect.succeed(QueryExecution.withoutRows(task.plan))
-  // A defect must not leave the task running for ever.
+  // A defect must not leave the task running forever.
   return Effect.catchDefect(QueryExecution.run(database, task.plan, task.id), (defect) =>
     Effect.andThen(
       Effect.logError("embedded Looker: an unexpected failure of a query", defect),

@@ -126,6 +126,22 @@ describe("a data folder", () => {
     })
   )
 
+  it.effect("has an object with a date in it as a text", () =>
+    Effect.gen(function* () {
+      const path = yield* folder({
+        "deep.ndjson": '{"who":{"born":"2001-01-10"},"day":"2001-01-10"}\n{"day":null}\n'
+      })
+      const { database, model } = yield* loaded(path)
+      const fields = model.explores.get("deep")?.fields
+      assert.deepStrictEqual(
+        ["who", "day"].map((name) => fields?.get(`deep.${name}`)?.type),
+        ["string", "date"]
+      )
+      const [row] = yield* database.run("SELECT who FROM deep ORDER BY who")
+      assert.deepStrictEqual(row, ['{"born":"2001-01-10"}'])
+    })
+  )
+
   it.effect("becomes explores with the fields of every type", () =>
     Effect.gen(function* () {
       const path = yield* folder({

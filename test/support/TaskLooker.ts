@@ -12,6 +12,7 @@ export interface Task {
   readonly createdAt: number
   readonly endsAt: number
   readonly shown: Readonly<Record<string, unknown>>
+  readonly fails: boolean
   killed: boolean
   /** A client has received its rows. */
   delivered: boolean
@@ -27,6 +28,8 @@ export interface Options {
   /** How long a task runs, in milliseconds. */
   readonly duration: number | (() => number)
   readonly fault?: (request: string, received: StubLooker.Received, now: number) => Fault | undefined
+  /** Whether a query fails when its task ends. */
+  readonly isFailing?: () => boolean
   /** A request that is never answered. */
   readonly isHung?: (request: string, received: StubLooker.Received) => boolean
   /** How far the clock of the server is ahead, in milliseconds. */
@@ -42,7 +45,16 @@ export interface Options {
 const userId = "7"
 
 export const make = (options: Options) => {
-  const { ahead = 0, duration, fault, hasDate = true, isHung = () => false, latency = 1, script } = options
+  const {
+    ahead = 0,
+    duration,
+    fault,
+    hasDate = true,
+    isFailing = () => false,
+    isHung = () => false,
+    latency = 1,
+    script
+  } = options
   const queries = new Map<string, string>()
   const tasks: Array<Task> = []
   /** Requests that started a task whose id was not sent. */
@@ -58,6 +70,7 @@ export const make = (options: Options) => {
       createdAt: now,
       endsAt: now + resolved(duration),
       shown: {},
+      fails: isFailing(),
       killed: false,
       delivered: false,
       ...fields
@@ -73,12 +86,13 @@ export const make = (options: Options) => {
     if (task === undefined) return { status: "missing" }
     if (task.killed) return { status: "killed" }
     if (isRunning(task, now)) return { status: "running" }
+    if (task.fails) return { status: "error", data: [{ looker_error: "the query failed" }] }
     task.delivered = true
     return { status: "complete", data: [{ task: id }] }
   }
 
   const respond = (request: string, received: StubLooker.Received, now: number): StubLooker.Answer => {
-    const id = received.path.split("/").at(-1) ?? ""
+    const id = received.path.replace("/results", "").split("/").at(-1) ?? ""
     const task = tasks.find((task) => task.id === id)
     if (request === "POST /login") {
       return { json: { access_token: `token-${++logins}`, token_type: "Bearer", expires_in: 3600 } }
@@ -124,6 +138,7 @@ export const make = (options: Options) => {
       task.killed = true
       return { status: 204 }
     }
+    if (received.path.endsWith("/results")) return { json: entryOf(id, now).data ?? [] }
     return { json: { id, status: entryOf(id, now).status, ...task.shown } }
   }
 

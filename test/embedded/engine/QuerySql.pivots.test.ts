@@ -6,7 +6,7 @@ import * as DuckDb from "../../../src/embedded/database/DuckDb.ts"
 import * as QueryCompiler from "../../../src/embedded/engine/QueryCompiler.ts"
 import * as QueryExecution from "../../../src/embedded/engine/QueryExecution.ts"
 import { folder } from "../support.ts"
-import { engine, named, now } from "./support.ts"
+import { engine, engineOver, named, now } from "./support.ts"
 
 describe("a pivoted query", () => {
   it.effect("orders its columns by the sorts of its pivots, NULL last, and its rows by a column", () =>
@@ -124,6 +124,25 @@ describe("a pivoted query", () => {
         assert.deepStrictEqual([planned.limit, planned.columnLimit], [7, 7])
       }
     })
+  )
+
+  it.effect(
+    "takes the largest of several cells for the best when it sorts down, and the smallest when it sorts up",
+    () =>
+      Effect.gen(function* () {
+        const { run } = yield* engineOver("place,kind,n\na,q,1\na,r,9\nb,q,5\nc,p,3\n")
+        const query = { fields: named("place", "kind", "total_n"), pivots: named("kind") }
+        for (const [sort, places] of [
+          ["orders.total_n desc 0", ["c", "a", "b"]],
+          ["orders.total_n asc 0", ["c", "a", "b"]]
+        ] as const) {
+          const { rows } = yield* run({ ...query, sorts: [sort] })
+          assert.deepStrictEqual(
+            rows.map(([place]) => place),
+            [...places]
+          )
+        }
+      })
   )
 
   it.effect("has a row total only where it has a pivot", () =>

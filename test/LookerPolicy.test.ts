@@ -166,6 +166,7 @@ describe("LookerPolicy.defaultRetry", () => {
         const pause = found[index] ?? 0
         assert.isTrue(pause >= expected * 0.8 && pause <= expected * 1.2, `${pause} is not about ${expected}`)
       }
+      assert.notDeepEqual(found.slice(0, 5), [250, 500, 1000, 2000, 4000])
       assert.strictEqual(found.length, 6)
       assert.isUndefined(found[5])
     })

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
 import { HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import * as httpError from "../../src/internal/httpError.ts"
 
@@ -33,4 +34,24 @@ describe("an error of the HTTP client", () => {
       ["no", "no", "no"]
     )
   })
+})
+
+describe("a response that is no success", () => {
+  it.effect("is a redirect from 300 to 399, where it says where to", () =>
+    Effect.gen(function* () {
+      const messageOf = (status: number, headers: Record<string, string>) =>
+        httpError
+          .fromResponse(HttpClientResponse.fromWeb(request, new Response("", { status, headers })), (text) => text)
+          .pipe(
+            Effect.flip,
+            Effect.map(({ message }) => message)
+          )
+      const location = "https://elsewhere.test/api"
+      for (const status of [300, 302, 399]) {
+        assert.match(yield* messageOf(status, { location }), /^Looker redirects to https:\/\/elsewhere\.test\/api\./)
+        assert.strictEqual(yield* messageOf(status, {}), `HTTP status ${status}`)
+      }
+      assert.strictEqual(yield* messageOf(400, { location }), "HTTP status 400")
+    })
+  )
 })

@@ -72,7 +72,7 @@ export const polls = Metric.counter("looker_polls", {
 })
 
 /**
- * Tasks that got into a state. `state` is `created`, one of Looker's words when a poll first gives it (`added`, `running`, `pending`,
+ * Tasks that got into a state. `state` is `created`, `adopted` (its response was lost, and it was found), one of Looker's words when a poll first gives it (`added`, `running`, `pending`,
  * `complete`, `error`, `killed`, `expired`, `missing`), or `unknown` for any other word.
  *
  * @category metrics

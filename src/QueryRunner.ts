@@ -255,9 +255,10 @@ export const make = Effect.gen(function* () {
   const run = <Row = ResultRows.Row>(input: Query.QueryInput, options: RunOptions<Row> = {}) =>
     traced.withSpan("QueryRunner.run", {
       attributes: () => attributesOf(input),
-      result: ({ query, rows, taskId }: QueryResult<Row>) => ({
+      result: ({ query, resultSource, rows, taskId }: QueryResult<Row>) => ({
         "looker.query.id": query.id,
         "looker.task.id": taskId,
+        "looker.result.source": resultSource,
         "looker.rows": rows.length
       })
     })(runUntraced(input, options))

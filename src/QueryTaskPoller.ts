@@ -112,14 +112,15 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
     const awaitEnd = (entry: Entry) =>
       Effect.withFiber((fiber): Effect.Effect<Finished, WaitError> => {
         const ended = Deferred.await(entry.ended)
-        const span = traced.isTraced(fiber) ? Context.getOrUndefined(fiber.context, Tracer.ParentSpan) : undefined
+        const span = traced.currentSpan(fiber)
         if (span === undefined) return ended
         const trace = { span, tracer: fiber.getRef(Tracer.Tracer) }
         entry.traces ??= new Set()
         entry.traces.add(trace)
         return Effect.onExit(ended, () => {
           entry.traces?.delete(trace)
-          return Effect.annotateCurrentSpan("looker.task.status", entry.status)
+          span.attribute("looker.task.status", entry.status)
+          return Effect.void
         })
       })
 

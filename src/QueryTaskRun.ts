@@ -417,9 +417,12 @@ const makeWait = Effect.gen(function* () {
     options: WaitOptions = {}
   ): Effect.Effect<QueryTaskPoller.Finished, QueryTaskPoller.WaitError> => {
     const { onStatus, ...waitOptions } = options
-    const waiting = poller
-      .wait(taskId, waitOptions)
-      .pipe(traced.withSpan("QueryTaskRun.wait", { attributes: () => ({ "looker.task.id": taskId }) }))
+    const waiting = poller.wait(taskId, waitOptions).pipe(
+      traced.withSpan("QueryTaskRun.wait", {
+        attributes: () => ({ "looker.task.id": taskId }),
+        result: ({ resultSource }: QueryTaskPoller.Finished) => ({ "looker.result.source": resultSource })
+      })
+    )
     if (onStatus === undefined) return waiting
     return Effect.scoped(
       Effect.gen(function* () {

@@ -18,7 +18,7 @@ const script = StubLooker.withLogin(({ method, path }) => {
     case "GET /query_tasks/t1":
       return { json: { id: "t1", status: "complete" } }
     case "GET /query_tasks/multi_results":
-      return { json: { t1: { status: "complete", data: [] } } }
+      return { json: { t1: { status: "complete", result_source: "query", data: [] } } }
     case "GET /query_tasks/t1/results":
     case "GET /running_queries":
       return { json: [] }
@@ -98,11 +98,18 @@ describe("a tracer", () => {
       yield* TestTime.run(program).pipe(Effect.provide(looker(StubLooker.inProcess(script).layer)))
       const explore = { "looker.query.model": "m", "looker.query.explore": "v" }
       const task = { "looker.query.id": "7", "looker.task.id": "t1" }
-      assert.deepStrictEqual(attributesOf("QueryRunner.run"), [{ ...explore, ...task, "looker.rows": 0 }])
+      assert.deepStrictEqual(attributesOf("QueryRunner.run"), [
+        { ...explore, ...task, "looker.result.source": "query", "looker.rows": 0 }
+      ])
       assert.deepStrictEqual(attributesOf("QueryRunner.stream"), [{ ...explore, ...task }])
-      assert.deepStrictEqual(attributesOf("Queries.createQuery"), [{ ...explore, "looker.query.id": "7" }])
+      assert.deepStrictEqual(attributesOf("Queries.createQuery"), [
+        { ...explore, "looker.query.id": "7", "looker.bytes": 23 }
+      ])
       const waited = { "looker.task.id": "t1", "looker.task.status": "complete" }
-      assert.deepStrictEqual(attributesOf("QueryTaskRun.wait"), [waited, waited])
+      assert.deepStrictEqual(attributesOf("QueryTaskRun.wait"), [
+        { ...waited, "looker.result.source": "query" },
+        { ...waited, "looker.result.source": undefined }
+      ])
       const request = { "looker.endpoint": "query_task_multi_results", "looker.quota": "db_query", "looker.attempt": 1 }
       assert.deepStrictEqual(attributesOf("GET /query_tasks/multi_results"), [request])
       const waits = observer.spans.filter(({ name }) => name === "QueryTaskRun.wait")

@@ -19,6 +19,7 @@ import type { ResultFormat } from "../domain/ResultFormat.ts"
 import type { RunningQuery } from "../domain/RunningQuery.ts"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import * as httpError from "../internal/httpError.ts"
+import { tasksIn } from "../internal/series.ts"
 import * as startedTasks from "../internal/startedTasks.ts"
 import type * as LookerError from "../LookerError.ts"
 import { LookerHttp } from "../LookerHttp.ts"
@@ -152,6 +153,7 @@ export const make = Effect.gen(function* () {
             yield* Effect.logWarning(
               `Adopted task ${found} of query ${queryId}, whose response was lost: ${error.message}`
             ).pipe(Effect.annotateLogs({ queryId, taskId: found }))
+            yield* Metric.update(tasksIn("adopted"), 1)
             return found
           }
           yield* report(wanted, `its response was lost (${error.name}: ${error.message})`)

@@ -261,7 +261,7 @@ export const make = Effect.fnUntraced(function* (options: {
       operation: Operation,
       token: Redacted.Redacted | undefined,
       exchange: Exchange,
-      { context }: Fiber.Fiber<unknown, unknown>
+      fiber: Fiber.Fiber<unknown, unknown>
     ) =>
     (input: codec.Input & { readonly responseMode?: HttpApiClient.Client.ResponseMode }) =>
       Effect.flatMap(operation.encode(input), (encoded) => {
@@ -270,7 +270,7 @@ export const make = Effect.fnUntraced(function* (options: {
         exchange.request = authorized
         return Effect.flatMap(httpClient.execute(authorized), (response): Effect.Effect<unknown, RawError> => {
           exchange.response = response
-          received.countAnnounced(operation.name, response, context)
+          received.countAnnounced(operation.name, response, fiber)
           if (input.responseMode === "response-only") return Effect.succeed(response)
           const decode = operation.successes.get(response.status)
           if (decode === undefined) {

@@ -2,6 +2,7 @@
  * Spans for calls that a program may make by the thousand. A span costs as much as the rest of a call, so there is none unless a tracer is
  * installed, and its attributes are made then only.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -12,6 +13,12 @@ type Attributes = Readonly<Record<string, unknown>>
 /** Whether a tracer is installed on this fiber. */
 export const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
   fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
+
+/** The span that attributes are added to, if a tracer is installed. */
+export const currentSpan = (fiber: Fiber.Fiber<unknown, unknown>): Tracer.Span | undefined => {
+  const span = isTraced(fiber) ? Context.getOrUndefined(fiber.context, Tracer.ParentSpan) : undefined
+  return span?._tag === "Span" ? span : undefined
+}
 
 /** `Effect.withSpan` if a tracer is installed. `attributes` are known from the start, `result` from what the effect succeeds with. */
 export const withSpan =

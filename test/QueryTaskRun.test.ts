@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { LookerError, Queries, type Query, QueryTaskPoller, QueryTaskRun, QueryTasks } from "effect-looker"
 import { looker } from "./support/layers.ts"
+import * as logs from "./support/logs.ts"
 import * as StubLooker from "./support/StubLooker.ts"
 import { pass, runOut, timed } from "./support/time.ts"
 
@@ -307,4 +308,49 @@ describe("QueryTaskRun.wait", () => {
       assert.strictEqual(sent("DELETE /running_queries/t1").length, 0)
     }).pipe(Effect.provide(layer))
   })
+})
+
+describe("QueryTaskRun.kill", () => {
+  const kill = (answers: (attempt: number) => StubLooker.Answer) => {
+    let attempts = 0
+    const { layer, sent } = steps((request) =>
+      request === "DELETE /running_queries/t1" ? answers(++attempts) : undefined
+    )
+    const log = logs.captured()
+    const killing = timed(use((run) => run.kill("t1"))).pipe(Effect.provide(layer), Effect.provide(log.layer))
+    return Effect.map(killing, ({ millis }) => ({
+      millis,
+      attempts: sent("DELETE /running_queries/t1").length,
+      warnings: log.warnings()
+    }))
+  }
+
+  for (const status of [400, 401, 403, 422, 500]) {
+    it.effect(`is repeated whatever it fails with, and says nothing when it succeeds: ${status}`, () =>
+      Effect.gen(function* () {
+        const { attempts, warnings } = yield* kill((attempt) =>
+          attempt <= 4 ? { status, json: { message: "no" } } : { status: 204 }
+        )
+        assert.strictEqual(attempts, 5)
+        assert.deepStrictEqual(warnings, [])
+      })
+    )
+  }
+
+  it.effect("warns with the id of the task when it fails until the time is over", () =>
+    Effect.gen(function* () {
+      const { millis, warnings } = yield* kill(() => ({ status: 401, json: { message: "Requires authentication." } }))
+      assert.isAtLeast(millis, 5000)
+      assert.isAtMost(millis, 5100)
+      assert.strictEqual(warnings.length, 1)
+      assert.match(warnings[0] ?? "", /^Task t1 may still run in Looker: its kill failed \(Unauthorized.*Requires/)
+    })
+  )
+
+  it.effect("is done where the task has ended", () =>
+    Effect.gen(function* () {
+      const { attempts, warnings } = yield* kill(() => ({ status: 404 }))
+      assert.deepStrictEqual({ attempts, warnings }, { attempts: 1, warnings: [] })
+    })
+  )
 })

@@ -240,31 +240,10 @@ type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, 
  */
 export const make = Effect.gen(function* () {
   const tasks = yield* QueryTasks
-  const policy = yield* LookerPolicy
   const { createAgain, createQuery } = yield* makeCreateQuery
   const wait = yield* makeWait
   const taskCreation = yield* TaskCreation.make
-
-  const kill = (taskId: string): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      let why = `no response within ${Duration.format(policy.cleanupTimeout)}`
-      return tasks.killQuery(taskId).pipe(
-        // It has ended.
-        Effect.catchTag("NotFound", () => Effect.void),
-        Effect.tapError((error) =>
-          Effect.sync(() => {
-            why = `${error.name}: ${error.message}`
-          })
-        ),
-        Effect.retry(killAgain),
-        Effect.timeout(policy.cleanupTimeout),
-        Effect.catch(() =>
-          Effect.annotateLogs(Effect.logWarning(`Task ${taskId} may still run in Looker: its kill failed (${why})`), {
-            taskId
-          })
-        )
-      )
-    }).pipe(traced.withSpan("QueryTaskRun.kill", { attributes: () => ({ "looker.task.id": taskId }) }))
+  const kill = yield* makeKill
 
   const createTask = (
     queryId: string,
@@ -405,6 +384,33 @@ const makeCreateQuery = Effect.gen(function* () {
     )
 
   return { createQuery, createAgain }
+})
+
+/** Kills tasks, whatever the attempts fail with. */
+const makeKill = Effect.gen(function* () {
+  const tasks = yield* QueryTasks
+  const policy = yield* LookerPolicy
+
+  return (taskId: string): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      let why = `no response within ${Duration.format(policy.cleanupTimeout)}`
+      return tasks.killQuery(taskId).pipe(
+        // It has ended.
+        Effect.catchTag("NotFound", () => Effect.void),
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            why = `${error.name}: ${error.message}`
+          })
+        ),
+        Effect.retry(killAgain),
+        Effect.timeout(policy.cleanupTimeout),
+        Effect.catch(() =>
+          Effect.annotateLogs(Effect.logWarning(`Task ${taskId} may still run in Looker: its kill failed (${why})`), {
+            taskId
+          })
+        )
+      )
+    }).pipe(traced.withSpan("QueryTaskRun.kill", { attributes: () => ({ "looker.task.id": taskId }) }))
 })
 
 /** Waits through the shared poller, with an observer if `onStatus` is to run. */

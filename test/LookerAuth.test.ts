@@ -801,6 +801,16 @@ describe("LookerAuth", () => {
       }).pipe(Effect.provide(observer.layer))
     })
 
+    it.effect("are not what equals the client id, as with the embedded Looker", () => {
+      const stub = StubLooker.inProcess(
+        StubLooker.withLogin(() => ({ status: 404, json: { message: "the embedded Looker has no such thing" } }))
+      )
+      return Effect.gen(function* () {
+        const error = yield* Effect.flip(query)
+        assert.include(error.message, "the embedded Looker has no such thing")
+      }).pipe(Effect.provide(looker(stub.layer, { clientId: "embedded", clientSecret: "embedded" })))
+    })
+
     it.effect.each([200, 404, 418, 500])("are not the only thing hidden of what a login answers (%d)", (status) => {
       const stub = StubLooker.inProcess(() => ({ status, text: '{"access_token":["theirs"],"note":"private"}' }))
       return Effect.gen(function* () {

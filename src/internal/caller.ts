@@ -91,15 +91,14 @@ const withoutRedirects = (request: HttpClientRequest.HttpClientRequest) =>
   })
 
 /** An HTTP client that fails with the library's errors, also for another status than 2xx. */
-export const bindHttpClient = (httpClient: HttpClient.HttpClient, { clientSecret }: Settings): BoundClient =>
+export const bindHttpClient = (httpClient: HttpClient.HttpClient, settings: Settings): BoundClient =>
   HttpClient.transformResponse(HttpClient.mapRequestEffect(httpClient, withoutRedirects), (response) =>
     Effect.matchEffect(response, {
-      onFailure: (error) =>
-        Effect.fail(httpError.fromClientError(error, httpError.hiding(clientSecret, error.request))),
+      onFailure: (error) => Effect.fail(httpError.fromClientError(error, httpError.hiding(settings, error.request))),
       onSuccess: (response): Effect.Effect<HttpClientResponse.HttpClientResponse, LookerError.HttpError> =>
         response.status >= 200 && response.status < 300
           ? Effect.succeed(response)
-          : httpError.fromResponse(response, httpError.hiding(clientSecret, response.request))
+          : httpError.fromResponse(response, httpError.hiding(settings, response.request))
     })
   )
 
@@ -142,9 +141,9 @@ interface Exchange {
 const understand = (
   error: RawError,
   { request, response }: Exchange,
-  { clientSecret }: Settings
+  settings: Settings
 ): Effect.Effect<never, LookerError.HttpError> => {
-  const hide = httpError.hiding(clientSecret, request)
+  const hide = httpError.hiding(settings, request)
   if (HttpClientError.isHttpClientError(error)) {
     const understood = httpError.fromClientError(error, hide)
     return understood._tag === "UnexpectedResponse" && response !== undefined
@@ -274,7 +273,7 @@ export const make = Effect.fnUntraced(function* (options: {
           if (input.responseMode === "response-only") return Effect.succeed(response)
           const decode = operation.successes.get(response.status)
           if (decode === undefined) {
-            return httpError.fromUndeclaredStatus(response, httpError.hiding(settings.clientSecret, authorized))
+            return httpError.fromUndeclaredStatus(response, httpError.hiding(settings, authorized))
           }
           return input.responseMode === "decoded-and-response"
             ? Effect.map(decode(response), (value) => [value, response])

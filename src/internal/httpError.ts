@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Endpoint from "../api/Endpoint.ts"
 import * as LookerApi from "../api/LookerApi.ts"
+import type { Settings } from "../LookerConfig.ts"
 import * as LookerError from "../LookerError.ts"
 
 export const snippetLength = 500
@@ -66,15 +67,21 @@ const formsOf = (secret: string): ReadonlyArray<string> => {
   return [secret, ...inUrls, ...inLowerCase, JSON.stringify(secret).slice(1, -1)]
 }
 
+/** The client secret, unless it is the client id, which is shown anyway: the embedded Looker has the word `embedded` for both. */
+const secretOf = (settings: Pick<Settings, "clientId" | "clientSecret"> | undefined): string | undefined => {
+  const secret = settings?.clientSecret && Redacted.value(settings.clientSecret)
+  return secret === settings?.clientId ? undefined : secret
+}
+
 /**
  * Replaces the client secret, and the token of the request, which a server may repeat in its response and an HTTP client in its errors.
  */
 export const hiding = (
-  clientSecret: Redacted.Redacted | undefined,
+  settings: Pick<Settings, "clientId" | "clientSecret"> | undefined,
   request: HttpClientRequest.HttpClientRequest | undefined
 ): Hide => {
   const [, token] = (request?.headers.authorization ?? "").split(" ")
-  const secrets = [clientSecret && Redacted.value(clientSecret), token].filter(
+  const secrets = [secretOf(settings), token].filter(
     (secret) => secret !== undefined && secret.length >= shortestSecret
   )
   const forms = secrets.flatMap((secret) => formsOf(secret ?? ""))

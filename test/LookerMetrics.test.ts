@@ -172,7 +172,7 @@ describe("the log", () => {
       yield* TestTime.run(run).pipe(Effect.provide(looker(server.layer)))
       const [begins, ends, ...others] = warningsOf(observer.text())
       assert.include(begins, "Looker responds with 429: no requests for 3s")
-      assert.include(ends, "Requests are sent without a limit again, 3s")
+      assert.include(ends, "Requests are sent without a limit again, 3s after the first 429")
       assert.include(ends, "1 request was refused")
       assert.deepStrictEqual(others, [])
       assert.include(observer.text(), "POST /query_tasks: Too many requests. Again in 3s")

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber } from "effect"
+import { Clock, Duration, Effect, Fiber, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as gate from "../../src/internal/gate.ts"
 import { pass, timed } from "../support/time.ts"
@@ -328,6 +328,16 @@ describe("gate", () => {
       const { millis } = yield* timed(polls, { step: "5 millis" })
       assert.isAtLeast(millis, 200)
       yield* Fiber.interrupt(submissions)
+    })
+  )
+
+  it.effect("wakes every request that waits, also where fibers yield after a few steps", () =>
+    Effect.gen(function* () {
+      for (const steps of [3, 4, 5, 6, 7]) {
+        const through = yield* open(1)
+        const all = many(20, through("submission", Effect.void))
+        yield* timed(Effect.provideService(all, Scheduler.MaxOpsBeforeYield, steps))
+      }
     })
   )
 

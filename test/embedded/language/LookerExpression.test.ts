@@ -373,6 +373,11 @@ layer(evaluated)("LookerExpression", (it) => {
     { arbitrary: { runs: 200 } }
   )
 
+  it("takes an expression of up to a hundred thousand characters", () => {
+    assert.isTrue(Result.isSuccess(compile("1".padEnd(100_000))))
+    assert.strictEqual(failure("1".padEnd(100_001)), "it is longer than 100000 characters")
+  })
+
   const words = [
     ...["n", "m", "s", "b", "d", "t"].map(f),
     ..."1 2.5 0 \"a\" 'b' `today` yes no null + - * / = != < > ( ) , AND OR NOT # % $ ; -- \\ \" ' `".split(" "),

@@ -41,7 +41,7 @@ const at = (node: Node, message: string): string => `${message} (at character ${
  * date of a time resolves to the local date in the time zone of the query, as a `date`.
  *
  * Looker's logic has only Yes and No: a comparison with a field that has no value is No, and NOT of it is Yes. A division by zero has no
- * value.
+ * value, and neither has a date or time that is out of range.
  *
  * @category conversions
  * @since 0.1.0

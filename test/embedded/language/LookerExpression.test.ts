@@ -193,6 +193,16 @@ const meaning: ReadonlyArray<readonly [expression: string, type: FieldType, sql:
   [`trunc_hours(${f("t")})`, "time", "date_trunc('hour', t)"],
   [`trunc_minutes(${f("t")})`, "time", "date_trunc('minute', t)"],
   [`now()`, "time", "TIMESTAMP '2024-03-10 20:00:05'"],
+  // dates and times out of range
+  [`add_days(2, date(diff_days(date(2, 2, 2), now()), 2, 2))`, "date", "NULL"],
+  [`add_days(99999999999, ${f("d")})`, "date", "NULL"],
+  [`add_years(1, date_time(294246, 11, 3, 1, 30, 0))`, "time", "NULL"],
+  [`add_hours(99999999999999999999, ${f("t")})`, "time", "NULL"],
+  [`trunc_months(date(300000, 1, 1))`, "date", "NULL"],
+  [`extract_years(date(300000, 1, 1))`, "number", "NULL"],
+  [`diff_hours(date(200000, 1, 1), date(-200000, 1, 1))`, "number", "NULL"],
+  [`date(300000, 1, 1) > ${f("t")}`, "yesno", "FALSE"],
+  [`coalesce(date(300000, 1, 1), ${f("t")})`, "time", "t"],
   // filters
   [`matches_filter(${f("s")}, \`%p%,-"Pear"\`)`, "yesno", "coalesce(s LIKE '%p%' AND s <> 'Pear', FALSE)"],
   [`matches_filter(${f("n")}, "[2, 5]")`, "yesno", "coalesce(n BETWEEN 2 AND 5, FALSE)"],
@@ -216,6 +226,8 @@ const zoned: ReadonlyArray<readonly [expression: string, type: FieldType, sql: s
   // A day later by the wall clock: 23 hours from 01:59:59 on the 9th, 24 from anywhere else.
   [`add_days(-1, date_time(2024, 3, 10, 12, 0, 0))`, "time", "TIMESTAMP '2024-03-09 20:00:00'"],
   [`date_time(2024, 3, 10, 12, 0, 0)`, "time", "TIMESTAMP '2024-03-10 19:00:00'"],
+  [`trunc_hours(date_time(294247, 1, 10, 0, 0, 0))`, "time", "NULL"],
+  [`concat(date_time(294247, 1, 10, 3, 0, 0))`, "string", "NULL"],
   [`diff_hours(date(2024, 3, 10), date(2024, 3, 11))`, "number", "23"],
   [`diff_days(date(2024, 3, 10), date(2024, 3, 11))`, "number", "1"],
   [`${f("t")} >= date(2024, 3, 10)`, "yesno", "coalesce(t >= TIMESTAMP '2024-03-10 08:00:00', FALSE)"],

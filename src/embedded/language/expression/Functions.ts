@@ -48,15 +48,18 @@ export const number = (text: string): Value => {
 
 const isMoment = (type: Value["type"]): boolean => type === "date" || type === "time"
 
+/** NULL if the result is out of range: a DATE reaches 5.8 million years, a TIMESTAMP fewer than 300,000. */
+const inRange = (moment: string): string => `try(${moment})`
+
 /** A time in UTC, or a date, as local time in the time zone of the query. */
 const local = ({ zone }: Clock, { sql, type }: Value): string => {
-  if (type !== "time") return `CAST(${sql} AS TIMESTAMP)`
-  return zone === "UTC" ? sql : `timezone(${literal(zone)}, timezone('UTC', ${sql}))`
+  if (type !== "time") return inRange(`CAST(${sql} AS TIMESTAMP)`)
+  return zone === "UTC" ? sql : inRange(`timezone(${literal(zone)}, timezone('UTC', ${sql}))`)
 }
 
 /** Local time in UTC. */
 const utc = ({ zone }: Clock, sql: string): string =>
-  zone === "UTC" ? sql : `timezone('UTC', timezone(${literal(zone)}, ${sql}))`
+  zone === "UTC" ? sql : inRange(`timezone('UTC', timezone(${literal(zone)}, ${sql}))`)
 
 /** A date as a time: its midnight. */
 const asTime = (clock: Clock, moment: Value): string =>
@@ -196,8 +199,8 @@ for (const unit of ["day", "month", "year", "hour", "minute", "second"] as const
   // Days are added to local time, hours to elapsed time, as in filters.
   define(`add_${unit}s(number, date)`, ["number", "moment"], (clock, number = none, moment = none) => {
     const by = `to_${unit}s(CAST(${number.sql} AS ${inTime ? "BIGINT" : "INTEGER"}))`
-    if (inTime) return Result.succeed(value("time", `(${asTime(clock, moment)} + ${by})`))
-    const sum = `(${local(clock, moment)} + ${by})`
+    if (inTime) return Result.succeed(value("time", inRange(`${asTime(clock, moment)} + ${by}`)))
+    const sum = inRange(`${local(clock, moment)} + ${by}`)
     return Result.succeed(
       moment.type === "time" ? value("time", utc(clock, sum)) : value("date", `CAST(${sum} AS DATE)`)
     )
@@ -205,7 +208,7 @@ for (const unit of ["day", "month", "year", "hour", "minute", "second"] as const
   // Complete units (inferred: databases differ, and Looker leaves it to the database).
   define(`diff_${unit}s(start_date, end_date)`, ["moment", "moment"], (clock, start = none, end = none) => {
     const of = inTime ? asTime : local
-    return Result.succeed(value("number", `date_sub('${unit}', ${of(clock, start)}, ${of(clock, end)})`))
+    return Result.succeed(value("number", inRange(`date_sub('${unit}', ${of(clock, start)}, ${of(clock, end)})`)))
   })
   define(`extract_${unit}s(date)`, ["moment"], (clock, moment = none) =>
     Result.succeed(value("number", `date_part('${unit}', ${local(clock, moment)})`))
@@ -213,16 +216,16 @@ for (const unit of ["day", "month", "year", "hour", "minute", "second"] as const
   if (unit === "second") continue
   define(`trunc_${unit}s(date)`, ["moment"], (clock, moment = none) => {
     const shown = local(clock, moment)
-    const begun = `date_trunc('${unit}', ${shown})`
+    const begun = inRange(`date_trunc('${unit}', ${shown})`)
     if (!inTime) return Result.succeed(value("date", `CAST(${begun} AS DATE)`))
     // Subtracts what has passed since the start of the unit: a local hour that occurs twice could not be converted back to UTC.
-    return Result.succeed(value("time", `(${asTime(clock, moment)} - (${shown} - ${begun}))`))
+    return Result.succeed(value("time", inRange(`${asTime(clock, moment)} - (${shown} - ${begun})`)))
   })
 }
 const numbers = (count: number): ReadonlyArray<Parameter> => Array.from({ length: count }, () => "number")
-simple("date(year, month, day)", numbers(3), "date", (...parts) => `try(make_date(${parts.map(whole).join(", ")}))`)
+simple("date(year, month, day)", numbers(3), "date", (...parts) => inRange(`make_date(${parts.map(whole).join(", ")})`))
 define("date_time(year, month, day, hours, minutes, seconds)", numbers(6), (clock, ...parts) =>
-  Result.succeed(value("time", utc(clock, `try(make_timestamp(${parts.map(({ sql }) => whole(sql)).join(", ")}))`)))
+  Result.succeed(value("time", utc(clock, inRange(`make_timestamp(${parts.map(({ sql }) => whole(sql)).join(", ")})`))))
 )
 define("now()", [], ({ now }) => Result.succeed(value("time", now)))
 

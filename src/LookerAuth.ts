@@ -114,7 +114,7 @@ export const make = Effect.gen(function* () {
   }).pipe(
     Effect.mapError((error) => {
       if (!httpError.isRefusal(error)) return error
-      const why = error._tag === "NotFound" ? ": client id or secret is wrong (Looker answers 404 for both)" : ""
+      const why = error._tag === "NotFound" ? ": client id or secret is wrong (Looker responds with 404 to both)" : ""
       return refused(`Looker refused the login of client id ${clientId}${why}`, error)
     }),
     Effect.flatMap(({ access_token, expires_in }) => {

@@ -19,7 +19,7 @@ import * as callOptions from "./internal/options.ts"
 import * as traced from "./internal/traced.ts"
 import * as LookerError from "./LookerError.ts"
 import { LookerPolicy } from "./LookerPolicy.ts"
-import { type Finished, lastAnswer, type WaitError } from "./QueryTaskPoller/Conclusion.ts"
+import { type Finished, lastResponse, type WaitError } from "./QueryTaskPoller/Conclusion.ts"
 import { type Entry, Registry } from "./QueryTaskPoller/Registry.ts"
 import * as Requests from "./QueryTaskPoller/Requests.ts"
 import * as Rounds from "./QueryTaskPoller/Rounds.ts"
@@ -133,7 +133,7 @@ export const make: Effect.Effect<QueryTaskPoller["Service"], never, QueryTasks |
       const joined = join(taskId, options.statusOnly ?? false)
       if (timeout === undefined) return yield* Effect.acquireUseRelease(joined, awaitEnd, leave)
       const late = (entry: Entry) => {
-        const message = `The task did not end within ${Duration.format(timeout)}; ${lastAnswer(entry.last)}`
+        const message = `The task did not end within ${Duration.format(timeout)}; ${lastResponse(entry.last)}`
         return Effect.fail(new LookerError.PollingTimeout({ message, taskId }))
       }
       return yield* Effect.acquireUseRelease(

@@ -176,7 +176,7 @@ export class QueryTaskRun extends Context.Service<
   QueryTaskRun,
   {
     /**
-     * Creates the query, or remembers that it was created: Looker gives the same body the same id for ever. Fibers that create the same
+     * Creates the query, or remembers that it was created: Looker always gives the same body the same id. Fibers that create the same
      * query at the same time share one request.
      */
     createQuery(query: Query.QueryInput): Effect.Effect<CreatedQuery, LookerError.CreateError>
@@ -476,7 +476,7 @@ class QueryKey implements Equal.Equal {
 const keyOf = (query: Query.QueryInput): Effect.Effect<QueryKey, LookerError.BadRequest> =>
   Effect.try({
     try: () => new QueryKey(query),
-    catch: (cause) => new LookerError.BadRequest({ message: `The query is no JSON: ${String(cause)}` })
+    catch: (cause) => new LookerError.BadRequest({ message: `The query is not JSON: ${String(cause)}` })
   })
 
 const canonical = (query: Query.QueryInput): string =>

@@ -111,7 +111,7 @@ export const fromData = Effect.fnUntraced(function* (
   }
   if (!isResult(format, data)) {
     return yield* new LookerError.UnexpectedResponse({
-      message: `The result of task ${taskId} is no ${format}`,
+      message: `The result of task ${taskId} is not ${format}`,
       endpoint: httpError.resultsEndpoint(taskId),
       snippet: httpError.snippetOf(typeof data === "string" ? data : jsonOf(data))
     })
@@ -213,7 +213,7 @@ export const parse = (
                 snippet: httpError.snippetOf(text.slice(-200))
               })
             : new LookerError.UnexpectedResponse({
-                message: `The result of task ${taskId} is no JSON`,
+                message: `The result of task ${taskId} is not JSON`,
                 endpoint: httpError.resultsEndpoint(taskId),
                 snippet: httpError.snippetOf(text)
               })
@@ -381,7 +381,7 @@ export const stateOfFailed = (
 const notRows = (cause: unknown, format: RowFormat, taskId: string, beginning: string) =>
   cause instanceof NoRows || beginning === ""
     ? new LookerError.UnexpectedResponse({
-        message: `The result of task ${taskId} is no ${format}: ${String(cause)}`,
+        message: `The result of task ${taskId} is not ${format}: ${String(cause)}`,
         endpoint: httpError.resultsEndpoint(taskId),
         snippet: httpError.snippetOf(beginning)
       })

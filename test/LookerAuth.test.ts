@@ -270,7 +270,7 @@ describe("LookerAuth", () => {
           assert.strictEqual(error._tag, "Unauthorized")
           assert.include(error.message, "a-client-id")
           if (answer.status === 404) {
-            assert.include(error.message, "client id or secret is wrong (Looker answers 404 for both)")
+            assert.include(error.message, "client id or secret is wrong (Looker responds with 404 to both)")
           }
           assert.strictEqual(error.endpoint, "POST /login")
           assert.isBelow(error.message.length, 700)

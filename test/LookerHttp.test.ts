@@ -134,7 +134,7 @@ describe("a status", () => {
     return Effect.gen(function* () {
       const error = yield* Effect.flip(query)
       assert.strictEqual(error._tag, "UnexpectedResponse")
-      assert.strictEqual(error.message, "Looker's contract has no such answer here: m")
+      assert.strictEqual(error.message, "Looker's contract has no such response here: m")
     }).pipe(Effect.provide(looker(stub.layer, { policy: once })))
   })
 
@@ -610,7 +610,7 @@ describe("the timeout", () => {
       const { millis, value } = yield* timed(Effect.flip(query))
       assert.strictEqual(millis, 7000)
       assert.strictEqual(value._tag, "LookerUnavailable")
-      assert.strictEqual(value.message, "No answer within 7 s")
+      assert.strictEqual(value.message, "No response within 7 s")
       assert.strictEqual(value.endpoint, "GET /queries/1")
     }).pipe(Effect.provide(looker(stub.layer, { timeout: "7 seconds", policy: once })))
   })

@@ -136,11 +136,11 @@ describe("PollingTimeout", () => {
     )
 
   for (const [name, answer, last] of [
-    ["a status", { json: { t1: { status: "running" } } }, "the last answer was: running"],
-    ["HTML", { text: page }, 'the last answer was: 200 with HTML "Sign in"'],
+    ["a status", { json: { t1: { status: "running" } } }, "the last response was: running"],
+    ["HTML", { text: page }, 'the last response was: 200 with HTML "Sign in"'],
     ["an error", { status: 500, json: { message: "oops" } }, "oops"],
     ["an answer without the task", { json: {} }, "Looker leaves the task out of its responses"],
-    ["nothing", { status: 429, headers: { "retry-after": "60" } }, "there was no answer"]
+    ["nothing", { status: 429, headers: { "retry-after": "60" } }, "no response has mentioned it"]
   ] as const) {
     it.effect(`says what the last answer was: ${name}`, () =>
       Effect.gen(function* () {

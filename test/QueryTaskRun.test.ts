@@ -127,7 +127,7 @@ describe("QueryTaskRun.createQuery", () => {
     return Effect.gen(function* () {
       const error = yield* Effect.flip(use((run) => run.createQuery({ ...query, vis_config: cyclic })))
       assert.strictEqual(error._tag, "BadRequest")
-      assert.include(error.message, "The query is no JSON")
+      assert.include(error.message, "The query is not JSON")
       assert.strictEqual(sent("POST /queries").length, 0)
     }).pipe(Effect.provide(layer))
   })

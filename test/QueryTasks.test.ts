@@ -425,7 +425,7 @@ describe("queryTaskMultiResults, as its answer arrives,", () => {
     Effect.gen(function* () {
       const { millis, value } = yield* failure({ json: small, stall: true, chunked })
       assert.strictEqual(value._tag, "LookerUnavailable")
-      assert.strictEqual(value.message, "No answer within 120 s")
+      assert.strictEqual(value.message, "No response within 120 s")
       assert.strictEqual(value.endpoint, "GET /query_tasks/multi_results")
       assert.isTrue(millis >= wait && millis <= wait + 1000, String(millis))
     })

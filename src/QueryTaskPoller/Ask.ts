@@ -40,8 +40,8 @@ export const make = (options: {
     request.entries.delete(entry)
     const other = entry.request
     if (other === request) entry.request = undefined
-    else if (other !== undefined && sending.isSeen && other.silentSince === undefined) {
-      // This request was silent, so another one waits to be sent about the task, which is not needed any more.
+    else if (other !== undefined && sending.isSeen && other.waitingSince === undefined) {
+      // Nothing of this response arrived for long, so another request waits to be sent about the task, which is not needed any more.
       other.entries.delete(entry)
       entry.request = undefined
     }
@@ -67,12 +67,12 @@ export const make = (options: {
       if (sending.unsent === request) sending.unsent = undefined
       for (const entry of request.entries) byId.set(entry.taskId, entry)
       request.asks = byId.size
-      request.silentSince ??= elapsedMillis(clock)
+      request.waitingSince ??= elapsedMillis(clock)
       if (request.asks > 1) doubts.watch(request)
       return [...byId.keys()]
     }
     const onRefused = () => {
-      request.silentSince = undefined
+      request.waitingSince = undefined
     }
     const receivePart = (part: MultiResultsPart) => {
       const entry = byId.get(part.taskId)
@@ -90,7 +90,7 @@ export const make = (options: {
     return tasks.queryTaskMultiResultsStream([...byId.keys()], { onRefused, onSend }).pipe(
       Stream.runForEachArray((parts) =>
         Effect.sync(() => {
-          if (request.silentSince !== undefined) request.silentSince = elapsedMillis(clock)
+          if (request.waitingSince !== undefined) request.waitingSince = elapsedMillis(clock)
           parts.forEach(receivePart)
           responseBegan(request)
         })

@@ -132,10 +132,10 @@ export const isAboutTasks = ({ endpoint }: LookerError.ReadError): boolean =>
   endpoint === undefined || endpoint === Endpoint.requestLine(LookerApi.queryTaskMultiResults)
 
 /** What was last received about a task, in words. */
-export const lastAnswer = (conclusion: Conclusion | undefined): string => {
-  if (conclusion === undefined) return "there was no answer"
-  if (conclusion.status !== undefined) return `the last answer was: ${conclusion.status}`
-  if (conclusion._tag !== "Doubtful") return "the last answer was the end of the task"
+export const lastResponse = (conclusion: Conclusion | undefined): string => {
+  if (conclusion === undefined) return "no response has mentioned it"
+  if (conclusion.status !== undefined) return `the last response was: ${conclusion.status}`
+  if (conclusion._tag !== "Doubtful") return "the last response was the end of the task"
   const { error } = conclusion
-  return `the last answer was: ${Schema.is(LookerError.HttpError)(error) ? httpError.describe(error) : error.message}`
+  return `the last response was: ${Schema.is(LookerError.HttpError)(error) ? httpError.describe(error) : error.message}`
 }

@@ -40,11 +40,11 @@ export const make = (options: {
 
   /** An error about several tasks ends the wait for none of them. */
   const doubt = (
-    { silentSince = now() }: PollRequest,
+    { waitingSince = now() }: PollRequest,
     entries: ReadonlyArray<Entry>,
     error: Conclusion.WaitError
   ): void => {
-    for (const entry of entries) registry.doubt(entry, error, silentSince)
+    for (const entry of entries) registry.doubt(entry, error, waitingSince)
     if (Conclusion.isRefusal(error)) registry.split(entries, halves)
     else if (entries.some((entry) => Conclusion.isLasting(registry.doubtful(entry), graceMillis))) {
       registry.split(entries, parts)
@@ -69,17 +69,17 @@ export const make = (options: {
     )
   }
 
-  const splitSilent = (at: number): Effect.Effect<void> =>
+  const splitUnresponsive = (at: number): Effect.Effect<void> =>
     Effect.forEach(
       underWay,
       (request): Effect.Effect<void> => {
-        const silent = request.silentSince === undefined ? 0 : at - request.silentSince
-        if (!Conclusion.isLasting(silent, graceMillis)) return Effect.void
-        if (divided.has(request)) return silent >= graceMillis ? interrupt(request) : Effect.void
+        const waited = request.waitingSince === undefined ? 0 : at - request.waitingSince
+        if (!Conclusion.isLasting(waited, graceMillis)) return Effect.void
+        if (divided.has(request)) return waited >= graceMillis ? interrupt(request) : Effect.void
         const entries = [...request.entries].filter((entry) => entry.request === request)
         for (const entry of entries) entry.request = undefined
         divided.add(request)
-        doubt(request, entries, fromSilence(silent))
+        doubt(request, entries, noResponseWithin(waited))
         return release(request)
       },
       { discard: true }
@@ -93,14 +93,14 @@ export const make = (options: {
     divided.delete(request)
   }
 
-  return { doubt, failed, interruptUnneeded, splitSilent, unwatch, watch }
+  return { doubt, failed, interruptUnneeded, splitUnresponsive, unwatch, watch }
 }
 
 export type Doubts = ReturnType<typeof make>
 
-const fromSilence = (millis: number) =>
+const noResponseWithin = (millis: number) =>
   new LookerError.LookerUnavailable({
-    message: `No answer within ${Math.round(millis / 1000)} s`,
+    message: `No response within ${Math.round(millis / 1000)} s`,
     endpoint: Endpoint.requestLine(LookerApi.queryTaskMultiResults),
     reached: "maybe"
   })

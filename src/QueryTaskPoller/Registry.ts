@@ -52,8 +52,8 @@ export interface Group {
   schedule: ((now: number, round: PollRound) => Pull.Pull<[unknown, Duration.Duration], never, unknown>) | undefined
   due: number
   asked: boolean
-  /** The schedule has ended: the entries are not asked about again, and end when the requests under way do. */
-  exhausted: boolean
+  /** The entries are not asked about again, and end when the requests under way do. */
+  scheduleEnded: boolean
 }
 
 /** A request under way. `entries` are those that its response has said nothing about yet. */
@@ -63,10 +63,10 @@ export interface PollRequest {
   /** How many tasks it asks about. */
   asks: number
   /**
-   * Since when nothing has come: since it was sent, or since the last part of its response. Absent before, and while the large part of one task
-   * comes.
+   * Since when it has waited for a part of its response: since it was sent, or since the last part. Absent before it is sent, and while the large
+   * part of one task arrives.
    */
-  silentSince: number | undefined
+  waitingSince: number | undefined
   hasPermit: boolean
   fiber: Fiber.Fiber<unknown, unknown> | undefined
 }
@@ -277,7 +277,7 @@ export class Registry {
       schedule: undefined,
       due,
       asked: false,
-      exhausted: false
+      scheduleEnded: false
     }
     this.groups.add(group)
     return group

@@ -24,7 +24,7 @@ const concurrentRequests = 8
  * How long a request may go without the beginning of a response, in milliseconds, before another is sent although those under way ask
  * about every task.
  */
-const patience = 2000
+const slowAfter = 2000
 
 export interface Requests {
   /** Sends a request about the entries, without waiting for its response. They join one that waits to be sent, if it has room. */
@@ -40,7 +40,7 @@ export interface Requests {
    * Divides the requests about several tasks to which nothing has come for half the grace: one of the tasks may be the reason. The response still
    * counts if it comes within the grace, since the server may just be slow.
    */
-  splitSilent(now: number): Effect.Effect<void>
+  splitUnresponsive(now: number): Effect.Effect<void>
 }
 
 /** The span of a request about tasks, linked to those of the waits for them. It belongs to none of them, so it has no parent. */
@@ -99,7 +99,7 @@ export const make = Effect.fnUntraced(function* (
         since: elapsedMillis(clock),
         entries: new Set(entries),
         asks: entries.length,
-        silentSince: undefined,
+        waitingSince: undefined,
         hasPermit: false,
         fiber: undefined
       }
@@ -140,16 +140,16 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const sufficientUntil = (now: number): number => {
-    for (const request of withoutResponse) if (request.since + patience <= now) withoutResponse.delete(request)
+    for (const request of withoutResponse) if (request.since + slowAfter <= now) withoutResponse.delete(request)
     const [oldest] = withoutResponse
-    return oldest !== undefined && withoutResponse.size >= registry.requestsForAll ? oldest.since + patience : 0
+    return oldest !== undefined && withoutResponse.size >= registry.requestsForAll ? oldest.since + slowAfter : 0
   }
 
   return {
     send,
     abandon: ({ request }) => doubts.interruptUnneeded(request),
     sufficientUntil,
-    splitSilent: doubts.splitSilent
+    splitUnresponsive: doubts.splitUnresponsive
   }
 })
 

@@ -12,7 +12,7 @@ import * as Schedule from "effect/Schedule"
 import { elapsedMillis } from "../internal/elapsed.ts"
 import * as LookerError from "../LookerError.ts"
 import { LookerPolicy } from "../LookerPolicy.ts"
-import { lastAnswer } from "./Conclusion.ts"
+import { lastResponse } from "./Conclusion.ts"
 import type { Entry, Group, Registry } from "./Registry.ts"
 import type { Requests } from "./Requests.ts"
 
@@ -20,7 +20,7 @@ import type { Requests } from "./Requests.ts"
 const shortestPause = 10
 
 /** Groups are due at multiples of at most this, in milliseconds, so that those due at about the same time share requests. */
-const commonBeat = 100
+const commonInterval = 100
 
 /** A round spends the budget of this part of a second, so that many tasks are asked about little by little. */
 const budgetOfRound = 0.1
@@ -49,7 +49,7 @@ export const gather = (
   const room = () => Math.ceil(shared.length / limits.chunkSize) * limits.chunkSize - shared.length
   for (const group of [...groups].sort((one, other) => one.due - other.due)) {
     if (room() === 0 && (group.due > now || requests() >= limits.requests)) break
-    const entries = group.exhausted ? [] : [...group.entries].filter((entry) => entry.request === undefined)
+    const entries = group.scheduleEnded ? [] : [...group.entries].filter((entry) => entry.request === undefined)
     const isDue = group.due <= now && (requests() < limits.requests || (!group.separate && entries.length <= room()))
     if (isDue) planned.push(group)
     if (!group.separate) shared.push(...(isDue ? entries : entries.slice(0, room())))
@@ -58,7 +58,7 @@ export const gather = (
   return { groups: planned, chunks: [...Arr.chunksOf(shared, limits.chunkSize), ...separate] }
 }
 
-/** Asks about all tasks of the registry, again and again, for ever. `wake` opens when there may be more to ask. */
+/** Asks about all tasks of the registry, again and again, and never ends. `wake` opens when there may be more to ask. */
 export const run = Effect.fnUntraced(function* (registry: Registry, requests: Requests, wake: Latch.Latch) {
   const policy = yield* LookerPolicy
   const clock = yield* Clock.Clock
@@ -68,12 +68,12 @@ export const run = Effect.fnUntraced(function* (registry: Registry, requests: Re
   }
 
   /** The schedule of a group has ended, and so does the wait for those of its tasks that no request is about. */
-  const exhaust = (group: Group, now: number) => {
-    group.exhausted = true
-    group.due = now + commonBeat
+  const endSchedule = (group: Group, now: number) => {
+    group.scheduleEnded = true
+    group.due = now + commonInterval
     for (const entry of [...group.entries]) {
       if (entry.request !== undefined) continue
-      const message = `The poll schedule of LookerPolicy ended before the task did; ${lastAnswer(entry.last)}`
+      const message = `The poll schedule of LookerPolicy ended before the task did; ${lastResponse(entry.last)}`
       registry.end(entry, Effect.fail(new LookerError.PollingTimeout({ message, taskId: entry.taskId })))
     }
   }
@@ -81,15 +81,15 @@ export const run = Effect.fnUntraced(function* (registry: Registry, requests: Re
   /** Sets when a group is due next. */
   const plan = (group: Group, now: number): Effect.Effect<void> =>
     Effect.gen(function* () {
-      if (group.exhausted) return exhaust(group, now)
+      if (group.scheduleEnded) return endSchedule(group, now)
       group.schedule ??= yield* Schedule.toStep(policy.poll)
       const round = { age: Duration.millis(now - group.since), waiting: registry.size }
       const [, duration] = yield* group.schedule(clock.currentTimeMillisUnsafe(), round)
       const pause = Math.max(Duration.toMillis(duration), shortestPause)
-      const beat = Math.min(pause, commonBeat)
-      group.due = Math.round((now + pause) / beat) * beat
+      const interval = Math.min(pause, commonInterval)
+      group.due = Math.round((now + pause) / interval) * interval
     }).pipe(
-      Pull.catchDone(() => Effect.sync(() => exhaust(group, now))),
+      Pull.catchDone(() => Effect.sync(() => endSchedule(group, now))),
       // After a defect of the schedule nothing would end these entries.
       Effect.catchCause((cause) =>
         Cause.hasInterruptsOnly(cause)
@@ -118,7 +118,7 @@ export const run = Effect.fnUntraced(function* (registry: Registry, requests: Re
       continue
     }
     const now = elapsedMillis(clock)
-    yield* requests.splitSilent(now)
+    yield* requests.splitUnresponsive(now)
     for (const group of registry.takeUnplanned()) yield* plan(group, now)
     const sufficientUntil = requests.sufficientUntil(now)
     let at = Number.POSITIVE_INFINITY

@@ -106,16 +106,16 @@ export const make = Effect.gen(function* () {
 
   /** One run of `createTask`: when the request was sent whose response has not come, in elapsed milliseconds. */
   interface Creation {
-    unanswered: number | undefined
+    sentAt: number | undefined
   }
 
   return ((wanted, onCreated) =>
     Effect.suspend(() => {
-      const creation: Creation = { unanswered: undefined }
+      const creation: Creation = { sentAt: undefined }
       const { format, params, queryId } = wanted
 
       const created = (taskId: string) => {
-        creation.unanswered = undefined
+        creation.sentAt = undefined
         onCreated(taskId)
       }
 
@@ -127,7 +127,7 @@ export const make = Effect.gen(function* () {
           {
             onCreated: ({ id }) => Effect.sync(() => created(id)),
             onRequest: (event) => {
-              creation.unanswered = event === "sent" ? elapsedMillis(clock) : undefined
+              creation.sentAt = event === "sent" ? elapsedMillis(clock) : undefined
             }
           }
         ),
@@ -147,7 +147,7 @@ export const make = Effect.gen(function* () {
         let mayRepeat = policy.lostAnswer === "adopt"
         while (true) {
           noteLost(wanted)
-          const found = yield* find(wanted, creation.unanswered ?? elapsedMillis(clock))
+          const found = yield* find(wanted, creation.sentAt ?? elapsedMillis(clock))
           if (found !== undefined) {
             created(found)
             yield* Effect.logWarning(
@@ -157,7 +157,7 @@ export const make = Effect.gen(function* () {
             return found
           }
           yield* report(wanted, `its response was lost (${error.name}: ${error.message})`)
-          creation.unanswered = undefined
+          creation.sentAt = undefined
           if (params.rebuild_pdts === true) return yield* error
           if (is503(error) || policy.lostAnswer === "repeat") yield* pause(error)
           else if (mayRepeat) mayRepeat = false
@@ -175,7 +175,7 @@ export const make = Effect.gen(function* () {
 
       return Effect.catchIf(create, isLost, recover).pipe(
         Effect.onInterrupt(() =>
-          creation.unanswered === undefined
+          creation.sentAt === undefined
             ? Effect.void
             : report(wanted, "the run was interrupted before the response came")
         )
@@ -206,12 +206,12 @@ const makeFind = Effect.gen(function* () {
   const look = Effect.fnUntraced(function* (wanted: Wanted, sentAt: number) {
     const user = yield* userId
     // Their tasks are not known before.
-    yield* started.untilAnswered(wanted.queryId)
+    yield* started.untilEnded(wanted.queryId)
     const [running, { headers }] = yield* http.call(LookerApi.allRunningQueries, (send) =>
       send({ responseMode: "decoded-and-response" })
     )
     const passed = elapsedMillis(clock) - sentAt
-    yield* started.untilAnswered(wanted.queryId)
+    yield* started.untilEnded(wanted.queryId)
     const serverTime = millisOf(headers.date)
     if (serverTime === undefined || user === undefined) return undefined
     const isCandidate = ({ created_at, query_id, query_task_id, user: owner }: RunningQuery): boolean =>

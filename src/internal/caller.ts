@@ -138,17 +138,17 @@ interface Exchange {
   response?: HttpClientResponse.HttpClientResponse
 }
 
-const understand = (
+const toHttpError = (
   error: RawError,
   { request, response }: Exchange,
   settings: Settings
 ): Effect.Effect<never, LookerError.HttpError> => {
   const hide = httpError.hiding(settings, request)
   if (HttpClientError.isHttpClientError(error)) {
-    const understood = httpError.fromClientError(error, hide)
-    return understood._tag === "UnexpectedResponse" && response !== undefined
-      ? httpError.fromUndecodable(response, understood.message, hide)
-      : Effect.fail(understood)
+    const mapped = httpError.fromClientError(error, hide)
+    return mapped._tag === "UnexpectedResponse" && response !== undefined
+      ? httpError.fromUndecodable(response, mapped.message, hide)
+      : Effect.fail(mapped)
   }
   if (!Schema.isSchemaError(error)) return Effect.fail(httpError.withoutSecrets(error, hide))
   return response === undefined
@@ -156,7 +156,7 @@ const understand = (
     : httpError.fromUndecodable(response, error.message, hide)
 }
 
-/** The source of tokens, which also learns which token Looker has refused. */
+/** The source of tokens. `invalidate` discards a token that Looker has refused. */
 interface Tokens {
   readonly token: Effect.Effect<Redacted.Redacted, LookerError.HttpError>
   invalidate(token: Redacted.Redacted): Effect.Effect<void>
@@ -293,9 +293,9 @@ export const make = Effect.fnUntraced(function* (options: {
         Effect.withFiber((fiber) => {
           const exchange: Exchange = {}
           const sent = use(sender(operation, token, exchange, fiber))
-          const answered = Effect.catch(sent, (error) => understand(error, exchange, settings))
+          const withHttpErrors = Effect.catch(sent, (error) => toHttpError(error, exchange, settings))
           const ended = within(
-            withSpan(answered, operation, attempt, fiber),
+            withSpan(withHttpErrors, operation, attempt, fiber),
             () => Effect.fail(httpError.fromTimeout(exchange.request, Duration.toSeconds(settings.timeout))),
             grace
           )

@@ -24,7 +24,7 @@ const isJson = (beginning: string): boolean => /^\s*(?:[[{]\s{0,9}){1,9}["\]}]/.
 const binary = /[\u0000-\u0008\u000e-\u001f\ufffd]/
 
 /**
- * Why a body is no csv, or undefined. One without a single character is an empty result, unless its content type says that it is something
+ * Why a body is not csv, or undefined. One without a single character is an empty result, unless its content type says that it is something
  * else: Looker sends the header line also for no rows, but not where a query has no columns.
  */
 const whyNot = (beginning: string, isWhole: boolean, contentType: string): string | undefined => {
@@ -66,9 +66,9 @@ export const rows = <E>(
   taskId: string,
   contentType: string
 ): Stream.Stream<Row, E | Error> => {
-  const noCsv = (why: string, snippet: string) =>
+  const notCsv = (why: string, snippet: string) =>
     new LookerError.UnexpectedResponse({
-      message: `The result of task ${taskId} is no csv: ${why}`,
+      message: `The result of task ${taskId} is not csv: ${why}`,
       endpoint: resultsEndpoint(taskId),
       snippet: snippetOf(snippet)
     })
@@ -87,7 +87,7 @@ export const rows = <E>(
       const seen = beginning
       beginning = undefined
       const why = whyNot(seen.slice(0, enough).replace(/^\ufeff/, ""), isWhole, contentType)
-      return why === undefined ? Effect.succeed([seen]) : Effect.fail(noCsv(why, seen))
+      return why === undefined ? Effect.succeed([seen]) : Effect.fail(notCsv(why, seen))
     }
     const checkPieces = (pieces: ReadonlyArray<string>) => {
       if (beginning === undefined) return Effect.succeed(pieces)
@@ -139,14 +139,14 @@ export const rows = <E>(
     Stream.mapError((error) => {
       if (!Csv.isCsvError(error)) return error
       const why = `${error.message} (line ${error.line})`
-      return error.message.startsWith("Unterminated") ? brokenOff(why) : noCsv(why, "")
+      return error.message.startsWith("Unterminated") ? brokenOff(why) : notCsv(why, "")
     }),
     Stream.mapAccumArrayEffect(
       (): ReadonlyArray<string> | undefined => undefined,
       (labels, records): Effect.Effect<readonly [labels: ReadonlyArray<string>, rows: ReadonlyArray<Row>], Error> => {
         if (labels !== undefined) return Effect.map(toRows(labels, records), (rows) => [labels, rows])
         const why = whyNoHeader(records[0])
-        if (why !== undefined) return Effect.fail(noCsv(why, records[0].join(",")))
+        if (why !== undefined) return Effect.fail(notCsv(why, records[0].join(",")))
         const header = uniqueLabels(records[0])
         return Effect.map(toRows(header, records.slice(1)), (rows) => [header, rows])
       }

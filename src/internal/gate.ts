@@ -185,13 +185,13 @@ export const make = Effect.fnUntraced(function* <E>(
   const sendAll = () => {
     const now = elapsedMillis(clock)
     while (true) {
-      const going = next(now)
-      if (going === undefined) return
-      if (going.at > now) {
-        if (going.at < wakeAt) blocked.openUnsafe()
+      const upcoming = next(now)
+      if (upcoming === undefined) return
+      if (upcoming.at > now) {
+        if (upcoming.at < wakeAt) blocked.openUnsafe()
         return
       }
-      const { kind } = going
+      const { kind } = upcoming
       if (kind === "poll") nextPollAt = now + spacingOfPolls(pace, now, submittedAt, queues.poll.length)
       if (isSubmission(kind)) {
         underWay++
@@ -220,7 +220,7 @@ export const make = Effect.fnUntraced(function* <E>(
   })
   yield* Effect.forkScoped(watchClock)
 
-  const learn = (exit: Exit.Exit<unknown, E>, sentAt: number) => {
+  const adjustPace = (exit: Exit.Exit<unknown, E>, sentAt: number) => {
     pace.noteEnded()
     const error = Exit.isSuccess(exit) ? undefined : Exit.findErrorOption(exit)
     if (error?._tag === "None") return
@@ -253,7 +253,7 @@ export const make = Effect.fnUntraced(function* <E>(
             if (place !== -1) queue.splice(place, 1)
             return
           }
-          learn(exit, waiter.sentAt)
+          adjustPace(exit, waiter.sentAt)
           if (isSubmission(kind)) underWay--
           sendAll()
         })

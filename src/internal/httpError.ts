@@ -333,7 +333,7 @@ export const fromTimeout = (
   seconds: number
 ): LookerError.LookerUnavailable =>
   new LookerError.LookerUnavailable({
-    message: `No answer within ${seconds} s`,
+    message: `No response within ${seconds} s`,
     endpoint: request && endpointOf(request),
     reached: "maybe"
   })
@@ -437,7 +437,7 @@ export const isDeclared = (error: LookerError.HttpError, statuses: ReadonlySet<n
 /** An error that the endpoint does not declare, as one that every endpoint may have. */
 export const undeclared = (error: LookerError.HttpError): LookerError.UnexpectedResponse =>
   new LookerError.UnexpectedResponse({
-    message: `Looker's contract has no such answer here: ${error.message}`,
+    message: `Looker's contract has no such response here: ${error.message}`,
     endpoint: error.endpoint,
     status: statusOf[error._tag],
     documentationUrl: error.documentationUrl,

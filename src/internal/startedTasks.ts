@@ -48,7 +48,7 @@ export class StartedTasks {
   }
 
   /** Waits for the end of the requests for this query that are under way. */
-  untilAnswered(queryId: string): Effect.Effect<void> {
+  untilEnded(queryId: string): Effect.Effect<void> {
     return Effect.suspend(() =>
       Effect.forEach([...(this.requests.get(queryId) ?? [])], (ended) => Deferred.await(ended), { discard: true })
     )

@@ -42,9 +42,9 @@ const isInLongRun = (text: string, at: number): boolean => {
   if (!isInRun(text.charCodeAt(at - 8)) && !isInRun(text.charCodeAt(at + 8))) return false
   let start = at
   let end = at
-  while (isInRun(text.charCodeAt(start - 1))) start--
-  while (isInRun(text.charCodeAt(end))) end++
-  return end - start >= longRun
+  while (end - start < longRun && isInRun(text.charCodeAt(start - 1))) start--
+  while (end - start < longRun && isInRun(text.charCodeAt(end))) end++
+  return end - start === longRun
 }
 
 /** NaN and Infinity become null in JSON. */

@@ -11,8 +11,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Hash from "effect/Hash"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -430,27 +430,31 @@ const makeWait = Effect.gen(function* () {
       })
     )
     if (onStatus === undefined) return waiting
-    return Effect.scoped(
-      Effect.gen(function* () {
-        yield* callOptions.callback("onStatus", onStatus)
-        const observing = yield* poller.observe(taskId, waitOptions).pipe(
-          Stream.catch(() => Stream.empty),
-          Stream.runForEach((status) => callOptions.call("onStatus", onStatus, { taskId, status })),
-          Effect.forkScoped
-        )
-        const observed = Effect.flatMap(Fiber.await(observing), (exit) =>
-          Option.match(Exit.findErrorOption(exit), { onNone: () => Effect.void, onSome: Effect.fail })
-        )
-        // `onStatus` may still be busy with the last word, also that of a task that failed. It gets a limited time for it.
-        const lastWord = Effect.timeoutOption(observed, policy.cleanupTimeout)
-        const finished = yield* Effect.raceFirst(waiting, Effect.andThen(observed, Effect.never)).pipe(
-          // After a timeout the task goes on, and so would the observer.
-          Effect.tapError((error) => (error._tag === "PollingTimeout" ? Effect.void : Effect.ignore(lastWord)))
-        )
-        yield* lastWord
-        return finished
-      })
-    )
+    return Effect.suspend(() => {
+      let isDone = false
+      const done = Latch.makeUnsafe()
+      const observing = poller.observe(taskId, waitOptions).pipe(
+        Stream.catch(() => Stream.empty),
+        Stream.runForEach((status) => callOptions.call("onStatus", onStatus, { taskId, status })),
+        Effect.tap(() => {
+          isDone = true
+          return done.open
+        })
+      )
+      // `onStatus` may still be busy with the last word, also that of a task that failed. It gets a limited time for it.
+      const lastWord = Effect.suspend(() =>
+        isDone ? Effect.void : Effect.asVoid(Effect.timeoutOption(done.await, policy.cleanupTimeout))
+      )
+      const untilLastWord = waiting.pipe(
+        Effect.tap(() => lastWord),
+        // After a timeout the task goes on, and so would the observer.
+        Effect.tapError((error) => (error._tag === "PollingTimeout" ? Effect.void : lastWord))
+      )
+      return Effect.andThen(
+        callOptions.callback("onStatus", onStatus),
+        Effect.raceFirst(untilLastWord, Effect.andThen(observing, Effect.never))
+      )
+    })
   }
 })
 

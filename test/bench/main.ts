@@ -103,6 +103,7 @@ const measure = (scenario: Scenario, report: ClientReport, stats: StubStats): Ru
   for (const { at, error, index, rows, taskId = "" } of report.deliveries) {
     const task = kind === "tasks" ? tasks.get(taskId) : stats.tasks[0]
     if (error !== undefined) errors.push(error)
+    else if (kind === "local") right.add(index)
     else if (task === undefined || (kind !== "calls" && rows !== task.rows)) errors.push(`got ${rows} rows`)
     else if (right.has(index)) errors.push("delivered twice")
     else {
@@ -132,6 +133,7 @@ const measure = (scenario: Scenario, report: ClientReport, stats: StubStats): Ru
       cpuUser: report.cpuUserMillis,
       cpuPerRequestMicros: (1000 * (report.cpuUserMillis + report.cpuSystemMillis)) / scenario.job.count,
       rssMb: report.maxRssMb,
+      growthMb: report.maxRssMb - report.startRssMb,
       failed: count - right.size + (errors.includes("delivered twice") ? 1 : 0),
       unexplainedOrphans: Math.max(0, orphans - stats.lostCreates),
       tooMany: stats.tooMany,
@@ -196,6 +198,7 @@ const headings: Readonly<Record<Metric, string>> = {
   cpuUser: "CPU user ms",
   cpuPerRequestMicros: "CPU us/request",
   rssMb: "RSS MB",
+  growthMb: "growth MB",
   failed: "failed",
   unexplainedOrphans: "unexplained orphans",
   tooMany: "429s",

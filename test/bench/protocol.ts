@@ -56,8 +56,8 @@ export interface StubTask {
 /** What a client has to do. */
 export interface Job {
   readonly baseUrl: string
-  /** Run so many tasks, call `query_task` so often, or read one result of many rows as a stream. */
-  readonly kind: "tasks" | "calls" | "stream"
+  /** Run so many tasks, call `query_task` so often, read one result of many rows as a stream, or do so much without a Looker. */
+  readonly kind: "tasks" | "calls" | "stream" | "local"
   readonly count: number
   /** Whatever has not ended by then has failed. */
   readonly deadlineMillis: number
@@ -79,6 +79,10 @@ export interface ClientOptions {
   /** How many queries run at a time; all, unless it is set. */
   readonly atATime?: number
   readonly http?: "undici" | "fetch"
+  /** Of a client without a Looker: which of the two ways that are compared. */
+  readonly plain?: boolean
+  /** A number of 16 or 17 digits in each row. */
+  readonly doubles?: boolean
   readonly policy?: Pick<
     LookerPolicy.Options,
     "chunkSize" | "pollInterval" | "pollIntervalMax" | "pollRequestsPerSecond" | "lostAnswer"

@@ -14,6 +14,7 @@ export type Metric =
   | "cpuUser"
   | "cpuPerRequestMicros"
   | "rssMb"
+  | "growthMb"
   | "failed"
   | "unexplainedOrphans"
   | "tooMany"
@@ -332,11 +333,12 @@ const streamed: Scenario = {
   stub: { ...usual, durations: steady(100), rows: 500_000 },
   job: { kind: "stream", count: 1, deadlineMillis: 60 * second },
   contestants: [byDefault, sdkBuffered, fetchRows, undiciRows],
-  columns: ["wall", "firstRow", "cpuUser", "rssMb", "failed"],
+  columns: ["wall", "firstRow", "cpuUser", "rssMb", "growthMb", "failed"],
   targets: [
     { of: byDefault, metric: "wall", atMost: 1.3, than: fetchRows },
     { of: byDefault, metric: "firstRow", atMost: 50 },
-    { of: byDefault, metric: "rssMb", atMost: 150 }
+    { of: byDefault, metric: "rssMb", atMost: 150 },
+    { of: byDefault, metric: "growthMb", atMost: 60 }
   ]
 }
 
@@ -347,8 +349,48 @@ const huge: Scenario = {
   stub: { ...streamed.stub, rows: 2_500_000 },
   targets: [
     { of: byDefault, metric: "failed", atMost: 0 },
-    { of: byDefault, metric: "rssMb", atMost: 150 }
+    { of: byDefault, metric: "rssMb", atMost: 150 },
+    { of: byDefault, metric: "growthMb", atMost: 60 }
   ]
+}
+
+const exactly: Contestant = { label: "exact numbers", file: "parsing" }
+const byJsonParse: Contestant = { label: "JSON.parse", file: "parsing", options: { plain: true } }
+const doublesExactly: Contestant = {
+  label: "exact numbers, a long double a row",
+  file: "parsing",
+  options: { doubles: true }
+}
+const doublesByJsonParse: Contestant = {
+  label: "JSON.parse, a long double a row",
+  file: "parsing",
+  options: { doubles: true, plain: true }
+}
+
+const parsed: Scenario = {
+  name: "parsing",
+  title: "500,000 rows (150 MB) of JSON parsed",
+  stub: usual,
+  job: { kind: "local", count: 500_000, deadlineMillis: 60 * second },
+  contestants: [exactly, byJsonParse, doublesExactly, doublesByJsonParse],
+  columns: ["cpuUser", "wall", "failed"],
+  targets: [
+    { of: exactly, metric: "cpuUser", atMost: 1.15, than: byJsonParse },
+    { of: doublesExactly, metric: "cpuUser", atMost: 2, than: doublesByJsonParse }
+  ]
+}
+
+const observed: Contestant = { label: "runAll with onProgress", file: "progress" }
+const unobserved: Contestant = { label: "runAll without", file: "progress", options: { plain: true } }
+
+const progress: Scenario = {
+  name: "progress",
+  title: "16,000 queries that end at once, 1,000 at a time",
+  stub: { durations: steady(0), rows: 1 },
+  job: { kind: "local", count: 16_000, deadlineMillis: 90 * second },
+  contestants: [observed, unobserved],
+  columns: ["cpuUser", "wall", "failed"],
+  targets: [{ of: observed, metric: "cpuUser", atMost: 1.1, than: unobserved }]
 }
 
 export const scenarios: ReadonlyArray<Scenario> = [
@@ -366,7 +408,9 @@ export const scenarios: ReadonlyArray<Scenario> = [
   everything,
   calls,
   streamed,
-  huge
+  huge,
+  parsed,
+  progress
 ]
 
 const shortContestants = 3

@@ -15,6 +15,8 @@ export interface Client {
   readonly tasks?: (job: Job, deliver: Deliveries) => Promise<void>
   /** Calls `query_task` so often, one after another. `begin` is called when the client is warm. */
   readonly calls?: (job: Job, begin: () => void) => Promise<void>
+  /** Works without a Looker. `begin` is called when all is prepared. */
+  readonly local?: (job: Job, begin: () => void) => Promise<void>
   /** Runs one query and reads its result as it comes; `rows` is told of each batch of rows. */
   readonly stream?: (job: Job, rows: (count: number) => void) => Promise<void>
 }
@@ -65,6 +67,9 @@ export const runClient = async (client: Client): Promise<void> => {
       })
     } else if (job.kind === "calls" && client.calls) {
       await client.calls(job, begin)
+      deliver({ index: 0, rows: 0 })
+    } else if (job.kind === "local" && client.local) {
+      await client.local(job, begin)
       deliver({ index: 0, rows: 0 })
     } else if (job.kind === "stream" && client.stream) {
       let rows = 0

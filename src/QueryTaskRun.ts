@@ -442,8 +442,12 @@ const makeWait = Effect.gen(function* () {
         })
       )
       // `onStatus` may still be busy with the last word, also that of a task that failed. It gets a limited time for it.
-      const lastWord = Effect.suspend(() =>
-        isDone ? Effect.void : Effect.asVoid(Effect.timeoutOption(done.await, policy.cleanupTimeout))
+      const lastWord = Effect.andThen(
+        // It is mostly done by the next turn, and a timeout costs two fibers.
+        Effect.yieldNow,
+        Effect.suspend(() =>
+          isDone ? Effect.void : Effect.asVoid(Effect.timeoutOption(done.await, policy.cleanupTimeout))
+        )
       )
       const untilLastWord = waiting.pipe(
         Effect.tap(() => lastWord),

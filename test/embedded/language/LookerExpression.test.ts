@@ -195,6 +195,11 @@ const meaning: ReadonlyArray<readonly [expression: string, type: FieldType, sql:
   [`now()`, "time", "TIMESTAMP '2024-03-10 20:00:05'"],
   // dates and times out of range
   [`add_days(2, date(diff_days(date(2, 2, 2), now()), 2, 2))`, "date", "NULL"],
+  [
+    `diff_hours(date(diff_days(date(${f("m")}, ${f("n")}, ${f("m")}), now()), ${f("n")}, round(sqrt(${f("n")}), 2)), ${f("d")})`,
+    "number",
+    "NULL"
+  ],
   [`add_days(99999999999, ${f("d")})`, "date", "NULL"],
   [`add_years(1, date_time(294246, 11, 3, 1, 30, 0))`, "time", "NULL"],
   [`add_hours(99999999999999999999, ${f("t")})`, "time", "NULL"],

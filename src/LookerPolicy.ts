@@ -143,10 +143,8 @@ export interface Options {
  * @category schedules
  * @since 0.1.0
  */
-export const defaultRetry: Schedule.Schedule<unknown, LookerError.HttpError> = Schedule.min([
-  Schedule.exponential("250 millis"),
-  Schedule.spaced("10 seconds")
-]).pipe(
+export const defaultRetry: Schedule.Schedule<unknown, LookerError.HttpError> = Schedule.exponential("250 millis").pipe(
+  Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, Duration.seconds(10)))),
   Schedule.jittered,
   Schedule.upTo({ times: 5 }),
   Schedule.setInputType<LookerError.HttpError>(),
@@ -196,8 +194,34 @@ export const adaptivePoll = (options: {
 
 const invalid = (message: string) => new LookerError.ConfigurationError({ message, missing: [] })
 
-/** The policy without its rate limit, so that the bundle of a program that sets no policy has no rate limiter. */
-const withoutRateLimit = Effect.fnUntraced(function* (
+const pollIntervalsOf = (options: Options) => {
+  const from = Duration.fromInputUnsafe(options.pollInterval ?? "100 millis")
+  return { from, to: Duration.fromInputUnsafe(options.pollIntervalMax ?? Duration.max(from, defaultPollMax)) }
+}
+
+/**
+ * The policy of options that are known to be valid, without its rate limit. The bundle of a program that sets no policy has neither a rate
+ * limiter nor the checks.
+ */
+const fillIn = (options: Options): Policy => {
+  const retryAfterCap = Duration.fromInputUnsafe(options.retryAfterCap ?? "60 seconds")
+  return {
+    retry: respectRetryAfter(options.retry ?? defaultRetry, retryAfterCap),
+    retryAfterCap,
+    rateLimit: undefined,
+    concurrentSubmissions: options.concurrentSubmissions ?? 48,
+    lostAnswer: options.lostAnswer ?? "adopt",
+    poll: options.poll ?? adaptivePoll(pollIntervalsOf(options)),
+    pollRequestsPerSecond: options.pollRequestsPerSecond ?? 25,
+    chunkSize: options.chunkSize ?? 100,
+    grace: Duration.fromInputUnsafe(options.grace ?? "30 seconds"),
+    recreateExpired: options.recreateExpired ?? 0,
+    tokenLead: Duration.fromInputUnsafe(options.tokenLead ?? "60 seconds"),
+    cleanupTimeout: Duration.fromInputUnsafe(options.cleanupTimeout ?? "5 seconds")
+  }
+}
+
+const checked = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Policy, LookerError.ConfigurationError> {
   const durations = [
@@ -216,55 +240,35 @@ const withoutRateLimit = Effect.fnUntraced(function* (
       return yield* invalid(`${name} is ${String(value)}, and has to be a duration longer than zero`)
     }
   }
-  const pollInterval = Duration.fromInputUnsafe(options.pollInterval ?? "100 millis")
-  const pollIntervalMax = Duration.fromInputUnsafe(
-    options.pollIntervalMax ?? Duration.max(pollInterval, defaultPollMax)
-  )
-  if (Duration.isLessThan(pollIntervalMax, pollInterval)) {
+  const { from, to } = pollIntervalsOf(options)
+  if (Duration.isLessThan(to, from)) {
     return yield* invalid(
-      `pollIntervalMax is ${Duration.format(pollIntervalMax)}, and has to be pollInterval (${Duration.format(pollInterval)}) or longer`
+      `pollIntervalMax is ${Duration.format(to)}, and has to be pollInterval (${Duration.format(from)}) or longer`
     )
-  }
-  const chunkSize = options.chunkSize ?? 100
-  if (!Number.isInteger(chunkSize) || chunkSize < 1 || chunkSize > 250) {
-    return yield* invalid(`chunkSize is ${chunkSize}, and has to be a whole number from 1 to 250 (what a URL holds)`)
-  }
-  const pollRequestsPerSecond = options.pollRequestsPerSecond ?? 25
-  if (!(typeof pollRequestsPerSecond === "number" && pollRequestsPerSecond > 0)) {
-    return yield* invalid(`pollRequestsPerSecond is ${pollRequestsPerSecond}, and has to be a number more than zero`)
   }
   for (const name of ["retry", "poll"] as const) {
     if (options[name] !== undefined && !Schedule.isSchedule(options[name])) {
       return yield* invalid(`${name} has to be a Schedule`)
     }
   }
-  const concurrentSubmissions = options.concurrentSubmissions ?? 48
+  const policy = fillIn(options)
+  const { chunkSize, concurrentSubmissions, lostAnswer, pollRequestsPerSecond, recreateExpired } = policy
+  if (!Number.isInteger(chunkSize) || chunkSize < 1 || chunkSize > 250) {
+    return yield* invalid(`chunkSize is ${chunkSize}, and has to be a whole number from 1 to 250 (what a URL holds)`)
+  }
+  if (!(typeof pollRequestsPerSecond === "number" && pollRequestsPerSecond > 0)) {
+    return yield* invalid(`pollRequestsPerSecond is ${pollRequestsPerSecond}, and has to be a number more than zero`)
+  }
   if (!Number.isInteger(concurrentSubmissions) || concurrentSubmissions < 1) {
     return yield* invalid(`concurrentSubmissions is ${concurrentSubmissions}, and has to be a whole number, 1 or more`)
   }
-  const lostAnswer = options.lostAnswer ?? "adopt"
   if (!lostAnswers.includes(lostAnswer)) {
     return yield* invalid(`lostAnswer is ${String(lostAnswer)}, and has to be one of ${lostAnswers.join(", ")}`)
   }
-  const retryAfterCap = Duration.fromInputUnsafe(options.retryAfterCap ?? "60 seconds")
-  const recreateExpired = options.recreateExpired ?? 0
   if (!Number.isInteger(recreateExpired) || recreateExpired < 0) {
     return yield* invalid(`recreateExpired is ${recreateExpired}, and has to be a whole number, 0 or more`)
   }
-  return {
-    retry: respectRetryAfter(options.retry ?? defaultRetry, retryAfterCap),
-    retryAfterCap,
-    rateLimit: undefined,
-    concurrentSubmissions,
-    lostAnswer,
-    poll: options.poll ?? adaptivePoll({ from: pollInterval, to: pollIntervalMax }),
-    pollRequestsPerSecond,
-    chunkSize,
-    grace: Duration.fromInputUnsafe(options.grace ?? "30 seconds"),
-    recreateExpired,
-    tokenLead: Duration.fromInputUnsafe(options.tokenLead ?? "60 seconds"),
-    cleanupTimeout: Duration.fromInputUnsafe(options.cleanupTimeout ?? "5 seconds")
-  }
+  return policy
 })
 
 const rateLimitOf = Effect.fnUntraced(function* ({
@@ -301,7 +305,7 @@ const rateLimitOf = Effect.fnUntraced(function* ({
 export const make = Effect.fnUntraced(function* (
   options: Options = {}
 ): Effect.fn.Return<Policy, LookerError.ConfigurationError> {
-  const policy = yield* withoutRateLimit(options)
+  const policy = yield* checked(options)
   return options.rateLimit === undefined ? policy : { ...policy, rateLimit: yield* rateLimitOf(options.rateLimit) }
 })
 
@@ -312,7 +316,7 @@ export const make = Effect.fnUntraced(function* (
  * @since 0.1.0
  */
 export const LookerPolicy = Context.Reference<Policy>("effect-looker/LookerPolicy", {
-  defaultValue: () => Effect.runSync(withoutRateLimit({}))
+  defaultValue: () => fillIn({})
 })
 
 /**

@@ -223,7 +223,9 @@ export class QueryTaskRun extends Context.Service<
 const queriesKept = 1000
 
 /** The pauses between attempts to kill a task, whatever they fail with, for as long as `LookerPolicy.cleanupTimeout` allows. */
-const killAgain = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("1 second")])
+const killAgain = Schedule.exponential("100 millis").pipe(
+  Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, Duration.seconds(1))))
+)
 
 /** After these errors the task does not run any more. */
 const ended: ReadonlySet<unknown> = new Set(["QueryFailed", "QueryKilled", "ResultsExpired", "TaskMissing"])

@@ -3,6 +3,7 @@
  *
  * The login has a caller without tokens, all other calls one with tokens.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -17,7 +18,6 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type * as HttpApiClient from "effect/http-api/HttpApiClient"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import type * as Metric from "effect/Metric"
-import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -184,7 +184,7 @@ const countRequest = (
   { context }: Fiber.Fiber<unknown, unknown>
 ): void => {
   if (request === undefined) return
-  const error = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
+  const error = Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason)?.error : undefined
   const status = response?.status ?? (error && httpError.statusOfError(error))
   requests(String(status ?? "none")).updateUnsafe(1, context)
 }

@@ -5,6 +5,7 @@
  * Looker documents no limit and no header about one. So the limit is found as TCP finds the capacity of a network: more and more at a time
  * as long as they are accepted; after a refusal a pause for all requests, and then the {@link Pace} that the refusals show.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -222,9 +223,9 @@ export const make = Effect.fnUntraced(function* <E>(
 
   const adjustPace = (exit: Exit.Exit<unknown, E>, sentAt: number) => {
     pace.noteEnded()
-    const error = Exit.isSuccess(exit) ? undefined : Exit.findErrorOption(exit)
-    if (error?._tag === "None") return
-    const retryAfter = error && options.refusal(error.value)
+    const failure = Exit.isFailure(exit) ? exit.cause.reasons.find(Cause.isFailReason) : undefined
+    if (Exit.isFailure(exit) && failure === undefined) return
+    const retryAfter = failure && options.refusal(failure.error)
     if (retryAfter === undefined) {
       pace.noteAccepted()
       submissions = Math.min(options.concurrency, submissions + ramp / submissions)

@@ -6,6 +6,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -146,8 +147,16 @@ export const make = Effect.gen(function* () {
     params = {},
     { onCreated, onRequest } = {}
   ) => {
+    const hasHiddenParameters = startedTasks.hasHiddenParameters(params)
+    /** The task may run, and could be taken for another one of the query. */
+    const noteHidden = (exit: Exit.Exit<unknown, unknown>) =>
+      Effect.sync(() => {
+        const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+        if (Exit.isFailure(exit) && !isRefused(error)) started.withHiddenParameters.add(task.query_id)
+      })
     const sendOnce = (send: Send<typeof LookerApi.createQueryTask>) => {
-      const sending = started.track(task.query_id, send({ payload: task, query: params }))
+      const sent = send({ payload: task, query: params })
+      const sending = started.track(task.query_id, hasHiddenParameters ? Effect.onExit(sent, noteHidden) : sent)
       return onCreated === undefined ? sending : Effect.tap(sending, onCreated)
     }
     return call(
@@ -259,9 +268,12 @@ export const layer: Layer.Layer<QueryTasks, never, LookerHttp> = Layer.effect(Qu
 const tapRefused = <A, E>(sending: Effect.Effect<A, E>, onRefused: () => void): Effect.Effect<A, E> =>
   Effect.tapError(sending, (error) =>
     Effect.sync(() => {
-      if (Schema.is(LookerError.HttpError)(error) && !httpError.mayBeCarriedOut(error)) onRefused()
+      if (isRefused(error)) onRefused()
     })
   )
+
+const isRefused = (error: unknown): boolean =>
+  Schema.is(LookerError.HttpError)(error) && !httpError.mayBeCarriedOut(error)
 
 /** An entry of more characters than this delays the ones behind it for longer than another request takes. */
 const largeEntry = 64 * 1024

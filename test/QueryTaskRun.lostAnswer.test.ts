@@ -159,6 +159,31 @@ describe("a lost answer to create_query_task", () => {
     )
   }
 
+  for (const ending of ["is lost, too", "is waited for no more"]) {
+    it.effect(`adopts no task with a limit whose response ${ending} while it looks`, () => {
+      // The task with the limit is started, and the one without is not: so that with the limit is the only candidate.
+      const isLost = { limited: true, plain: true }
+      const { layer, server } = setup({
+        latency: 100,
+        fault: (request, { query }) => {
+          const kind = query.has("limit") ? "limited" : "plain"
+          if (request !== "POST /query_tasks" || !isLost[kind]) return undefined
+          isLost[kind] = false
+          return { answer: TaskLooker.faults.reset, after: kind === "limited" }
+        }
+      })
+      return Effect.gen(function* () {
+        const plain = yield* Effect.forkChild(use((run) => run.start("42")))
+        yield* pass("50 millis")
+        const limited = yield* Effect.forkChild(use((run) => run.start("42", { params: { limit: 10 } })))
+        yield* pass("75 millis")
+        if (ending !== "is lost, too") yield* Effect.forkChild(Fiber.interrupt(limited))
+        assert.notStrictEqual(yield* runOut(Fiber.join(plain)), "t1")
+        assert.isAtLeast(server.sent("GET /running_queries").length, 1)
+      }).pipe(Effect.provide(layer))
+    })
+  }
+
   it.effect("adopts no task of a query of which a task may run whose limit Looker does not show", () => {
     let requests = 0
     const { layer, server } = setup({

@@ -76,10 +76,6 @@ const isAsWanted = (task: QueryTask.QueryTask, { format, params, queryId }: Want
   )
 }
 
-/** Whether parameters are set that Looker does not show of a task. */
-const hasHiddenParameters = ({ params }: Wanted): boolean =>
-  params.limit !== undefined || params.apply_formatting !== undefined || params.apply_vis !== undefined
-
 /** Whether the request that failed may have started a task. The request that failed may also be a login. */
 const isLost = (error: LookerError.CreateError): boolean =>
   httpError.mayBeCarriedOut(error) &&
@@ -96,7 +92,7 @@ export const make = Effect.gen(function* () {
   const tasks = yield* QueryTasks
   const policy = yield* LookerPolicy
   const clock = yield* Clock.Clock
-  const { find, noteLost } = yield* makeFind
+  const find = yield* makeFind
 
   const report = ({ queryId }: Wanted, why: string): Effect.Effect<void> =>
     Effect.logWarning(`A task of query ${queryId} may run in Looker that nothing waits for: ${why}`).pipe(
@@ -146,7 +142,6 @@ export const make = Effect.gen(function* () {
         let error = first
         let mayRepeat = policy.lostAnswer === "adopt"
         while (true) {
-          noteLost(wanted)
           const found = yield* find(wanted, creation.sentAt ?? elapsedMillis(clock))
           if (found !== undefined) {
             created(found)
@@ -190,7 +185,7 @@ const makeFind = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   // Over a stand-in for QueryTasks there may be no HTTP, and then there is nowhere to look.
   const maybeHttp = yield* Effect.serviceOption(LookerHttp)
-  if (Option.isNone(maybeHttp)) return { noteLost: () => {}, find: () => Effect.undefined }
+  if (Option.isNone(maybeHttp)) return () => Effect.undefined
   const http = maybeHttp.value
   const started = startedTasks.of(http)
   /** The id of the user does not change, so it is asked for once. */
@@ -213,7 +208,10 @@ const makeFind = Effect.gen(function* () {
     const passed = elapsedMillis(clock) - sentAt
     yield* started.untilEnded(wanted.queryId)
     const serverTime = millisOf(headers.date)
-    if (serverTime === undefined || user === undefined) return undefined
+    // Again: another run may have lost such a task since the beginning.
+    if (serverTime === undefined || user === undefined || started.withHiddenParameters.has(wanted.queryId)) {
+      return undefined
+    }
     const isCandidate = ({ created_at, query_id, query_task_id, user: owner }: RunningQuery): boolean =>
       query_id === wanted.queryId &&
       typeof query_task_id === "string" &&
@@ -231,8 +229,9 @@ const makeFind = Effect.gen(function* () {
     return { taskId }
   })
 
-  const find = Effect.fnUntraced(function* (wanted: Wanted, sentAt: number) {
-    if (policy.lostAnswer !== "adopt" || started.withHiddenParameters.has(wanted.queryId)) return undefined
+  return Effect.fnUntraced(function* (wanted: Wanted, sentAt: number) {
+    const isHidden = startedTasks.hasHiddenParameters(wanted.params) || started.withHiddenParameters.has(wanted.queryId)
+    if (policy.lostAnswer !== "adopt" || isHidden) return undefined
     for (let looked = 0; looked < looks; looked++) {
       if (looked > 0) yield* Effect.sleep(pauseBetweenLooks)
       const found = yield* Effect.orElseSucceed(look(wanted, sentAt), () => undefined)
@@ -241,10 +240,4 @@ const makeFind = Effect.gen(function* () {
     }
     return undefined
   })
-
-  const noteLost = (wanted: Wanted): void => {
-    if (hasHiddenParameters(wanted)) started.withHiddenParameters.add(wanted.queryId)
-  }
-
-  return { find, noteLost }
 })

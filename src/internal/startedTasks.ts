@@ -4,6 +4,11 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as QueryTask from "../domain/QueryTask.ts"
+
+/** Whether parameters are set that Looker does not show of a task. */
+export const hasHiddenParameters = (params: QueryTask.CreateQueryTaskParams): boolean =>
+  params.limit !== undefined || params.apply_formatting !== undefined || params.apply_vis !== undefined
 
 /** Ids that are remembered. Those of older tasks are not needed: a lost task is a new one. */
 const idsKept = 10_000

@@ -423,6 +423,8 @@ describe("a body that is to be csv", () => {
     { name: "one line that is empty", text: "\n" },
     { name: "white space alone", text: "  " },
     { name: "nothing, as HTML", text: "", contentType: "text/html" },
+    { name: "a piece of HTML", text: "<div>Service down</div>" },
+    { name: "a line, as HTML", text: "Service unavailable\n", contentType: "text/html; charset=utf-8" },
     { name: "nothing, as JSON", text: "", contentType: "application/json" }
   ])("is UnexpectedResponse if it is $name", ({ contentType = "text/csv", text }) =>
     Effect.gen(function* () {

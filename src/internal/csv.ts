@@ -14,7 +14,7 @@ type Row = { readonly [label: string]: string }
 const enough = 64
 
 const isHtml = (beginning: string): boolean =>
-  /^\s*<(?:!|\?xml|html|head|body|title|center|script|h1|p>|pre)/i.test(beginning)
+  /^\s*<(?:!|\?xml|html|head|body|title|center|script|style|meta|link|div|table|h\d|p>|pre)/i.test(beginning)
 
 /** A csv cell that has a quote begins with one, so that no header is `[{"`. */
 const isJson = (beginning: string): boolean => /^\s*(?:[[{]\s{0,9}){1,9}["\]}]/.test(beginning)
@@ -32,7 +32,7 @@ const whyNot = (beginning: string, isWhole: boolean, contentType: string): strin
   if (beginning === "") {
     return says("html") || says("json") ? `it is empty, and its content type is ${contentType}` : undefined
   }
-  if (isHtml(beginning)) return "it is HTML"
+  if (isHtml(beginning) || says("html")) return "it is HTML"
   if (isJson(beginning) || (isWhole && says("json") && /^(?:null|true|false|-?[\d.]+|".*")$/.test(beginning.trim()))) {
     return "it is JSON"
   }

@@ -203,8 +203,10 @@ const attributesOf = ({ model, view }: Query.QueryInput) => ({
 })
 
 /** Fails if the options are not valid. */
-const check = Effect.fnUntraced(function* ({ onStatus, timeout }: RunOptions<unknown>) {
+const check = Effect.fnUntraced(function* ({ onStatus, row, timeout, whenLimited }: RunOptions<unknown>) {
   yield* callOptions.callback("onStatus", onStatus)
+  yield* callOptions.schema("row", row)
+  yield* callOptions.oneOf("whenLimited", whenLimited, ["fail"])
   if (timeout !== undefined) yield* callOptions.duration("timeout", timeout)
 })
 
@@ -224,7 +226,7 @@ export const make = Effect.gen(function* () {
 
   /** Runs a query to the end of its task. */
   const finish = (input: Query.QueryInput, options: RunOptions<unknown>, statusOnly: boolean) => {
-    const { format, onStatus, timeout } = options
+    const { format, onStatus, row, timeout, whenLimited } = options
     const once = task
       .withTask(input, options, ({ query, taskId }) =>
         Effect.map(task.wait(taskId, { timeout, onStatus, statusOnly }), (finished) => ({ finished, query }))
@@ -241,7 +243,8 @@ export const make = Effect.gen(function* () {
       policy.recreateExpired === 0
         ? once
         : Effect.retry(once, { times: policy.recreateExpired, while: (error) => error._tag === "ResultsExpired" })
-    return onStatus === undefined && timeout === undefined ? finished : Effect.andThen(check(options), finished)
+    const isPlain = [onStatus, row, timeout, whenLimited].every((option) => option === undefined)
+    return isPlain ? finished : Effect.andThen(check(options), finished)
   }
 
   const runUntraced = Effect.fnUntraced(function* <Row = ResultRows.Row>(

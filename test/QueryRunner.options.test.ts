@@ -32,6 +32,8 @@ describe("an option of a run that is not valid", () => {
     { options: { timeout: {} }, says: "timeout is [object Object]" },
     { options: { timeout: 0 }, says: "timeout is 0" },
     { options: { timeout: null }, says: "timeout is null" },
+    { options: { row: {} }, says: "row is [object Object]" },
+    { options: { whenLimited: "Fail" }, says: 'whenLimited is "Fail"' },
     { options: { onStatus: "print" }, says: 'onStatus is "print"' }
   ])("fails before the first request: $says", ({ options, says }) => {
     const { layer, received } = stub()

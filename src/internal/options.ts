@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import * as LookerError from "../LookerError.ts"
 
 const invalid = (name: string, value: unknown, expected: string) =>
@@ -60,3 +61,17 @@ export const callback = (name: string, value: unknown): Effect.Effect<void, Look
   value === undefined || typeof value === "function"
     ? Effect.void
     : Effect.fail(invalid(name, value, "a function that returns an Effect"))
+
+/** A schema, or nothing. */
+export const schema = (name: string, value: unknown): Effect.Effect<void, LookerError.BadRequest> =>
+  value === undefined || Schema.isSchema(value) ? Effect.void : Effect.fail(invalid(name, value, "a schema"))
+
+/** One of these words, or nothing. */
+export const oneOf = (
+  name: string,
+  value: unknown,
+  words: ReadonlyArray<string>
+): Effect.Effect<void, LookerError.BadRequest> =>
+  value === undefined || words.some((word) => word === value)
+    ? Effect.void
+    : Effect.fail(invalid(name, value, words.map((word) => JSON.stringify(word)).join(" or ")))

@@ -146,9 +146,8 @@ export interface Options {
 export const defaultRetry: Schedule.Schedule<unknown, LookerError.HttpError> = Schedule.exponential("250 millis").pipe(
   Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, Duration.seconds(10)))),
   Schedule.jittered,
-  Schedule.upTo({ times: 5 }),
   Schedule.setInputType<LookerError.HttpError>(),
-  Schedule.while(({ input }) => input.isRetryable)
+  Schedule.while(({ attempt, input }) => attempt <= 5 && input.isRetryable)
 )
 
 /**

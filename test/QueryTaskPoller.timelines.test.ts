@@ -10,7 +10,7 @@ import { LookerError, LookerPolicy, QueryTaskPoller, QueryTasks } from "effect-l
 import { settle, timed } from "./support/time.ts"
 
 const firstSeed = Number(process.env.TIMELINES_SEED ?? Math.floor(Math.random() * 1e9))
-const seeds = Array.from({ length: process.env.TIMELINES_SEED === undefined ? 25 : 1 }, (_, index) => firstSeed + index)
+const seeds = Array.from({ length: process.env.TIMELINES_SEED === undefined ? 12 : 1 }, (_, index) => firstSeed + index)
 
 const grace = 30_000
 /** No response takes longer, and no outage. */

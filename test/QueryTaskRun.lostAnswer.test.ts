@@ -402,7 +402,7 @@ describe("a lost answer to create_query_task", () => {
 const kinds = ["502", "503", "reset"] as const
 
 describe("200 queries", () => {
-  const runs = Number(process.env.LOST_ANSWER_RUNS ?? 3)
+  const runs = Number(process.env.LOST_ANSWER_RUNS ?? 2)
   const scenes: ReadonlyArray<readonly [string, (random: Random) => TaskLooker.Fault["answer"]]> = [
     ...kinds.map((kind) => [kind, () => TaskLooker.faults[kind]] as const),
     ["502, 503 and resets", (random: Random) => TaskLooker.faults[random.pick(kinds)]]

@@ -235,7 +235,7 @@ describe.skipIf(!hasChromium)(
         const shown = yield* Effect.promise(() => page.locator(`#task-${id}`).innerText())
         for (const text of [script, "orders.count", "csv"]) assert.include(shown, text)
         assert.deepStrictEqual(elsewhere, [])
-      }).pipe(Effect.scoped, Effect.provide(served({ taskDelay: "4 seconds" })))
+      }).pipe(Effect.scoped, Effect.provide(served({ taskDelay: "3 seconds" })))
     )
 
     it.live("what is folded out stays so, with its fields, while tasks come", () =>

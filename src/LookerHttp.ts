@@ -63,7 +63,7 @@ export const make = Effect.gen(function* () {
     ]
     if (ignored.length > 0) {
       yield* Effect.logWarning(
-        `${ignored.join(" and ")}, which has no effect here: only the HttpClient that you provide can accept other certificates. The layers of effect-looker/node do`
+        `${ignored.join(" and ")}, which only the HttpClient that you provide can do. The layers of effect-looker/node do`
       )
     }
   }
@@ -105,9 +105,7 @@ const logChange = (change: gate.Change): Effect.Effect<void> => {
     case "Slowed": {
       const { perSecond } = change
       const figure = perSecond < 10 ? perSecond.toFixed(1) : perSecond.toFixed(0)
-      return Effect.logWarning(
-        `Looker responds with 429: at most ${figure} requests per second, slowly more as long as it accepts them`
-      )
+      return Effect.logWarning(`Looker responds with 429: at most ${figure} requests per second, slowly more`)
     }
     case "Resumed": {
       const { after, refused } = change

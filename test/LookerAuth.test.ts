@@ -601,7 +601,7 @@ describe("LookerAuth", () => {
       return Effect.gen(function* () {
         const error = yield* runOut(Effect.flip(query.pipe(Effect.provide(withToken(stub, "mine")))))
         assert.strictEqual(error._tag, "Unauthorized")
-        assert.include(error.message, "Looker refused the token that was given")
+        assert.include(error.message, "Looker refused the given token")
         assert.include(error.message, "Requires authentication.")
         assert.strictEqual(error.traceId, "trace-401")
         assert.deepStrictEqual(calls(stub.received), [["GET /queries/1", "Bearer mine"]])

@@ -14,7 +14,11 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
  */
 export const CommaSeparated = Schema.String.pipe(
   Schema.decodeTo(
-    Schema.Array(Schema.String.check(Schema.isPattern(/^[^,]+$/, { expected: "an id without a comma in it" }))),
+    Schema.Array(
+      Schema.String.check(
+        Schema.makeFilter((id) => (/^[^,]+$/.test(id) ? undefined : "Expected an id without a comma in it"))
+      )
+    ),
     SchemaTransformation.transform({
       decode: (text: string): ReadonlyArray<string> => text.split(",").filter((id) => id !== ""),
       encode: (ids: ReadonlyArray<string>) => ids.join(",")

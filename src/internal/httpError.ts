@@ -97,11 +97,10 @@ const beginningOf = (response: HttpClientResponse.HttpClientResponse): Effect.Ef
   Effect.suspend(() => {
     let text = ""
     return Stream.decodeText(response.stream).pipe(
-      Stream.takeUntil((part) => {
+      Stream.runForEach((part) => {
         text += part
-        return text.length >= longestBody
+        return text.length < longestBody ? Effect.void : Effect.fail("enough")
       }),
-      Stream.runDrain,
       Effect.ignore,
       Effect.map(() => text.slice(0, longestBody))
     )
@@ -317,7 +316,7 @@ export const afterTries = <E extends LookerError.HttpError>(error: E, tries: num
 /** Looker refused a token, and there is no other. */
 export const refusedToken = ({ documentationUrl, endpoint, message, traceId }: LookerError.Unauthorized) =>
   new LookerError.Unauthorized({
-    message: `Looker refused the token that was given, and there is no login to get another: ${message}`,
+    message: `Looker refused the given token, and no login gets another: ${message}`,
     endpoint,
     documentationUrl,
     traceId

@@ -1,5 +1,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { HttpBody, HttpClient } from "effect/http"
+import { EmbeddedLooker } from "effect-looker/embedded"
 import { cpuTimed } from "../support/cpu.ts"
 import { call, createTask, ends, inProcess, login, orders, overSocket, results, send } from "./support.ts"
 
@@ -38,6 +40,20 @@ for (const [where, looker] of [
             [answer.status, answer.json],
             [404, { message: "Not found", documentation_url: "https://cloud.google.com/looker/docs/" }]
           )
+        }
+      })
+    )
+
+    it.effect("knows a form by the beginning of its content type", () =>
+      Effect.gen(function* () {
+        const form = "client_id=embedded&client_secret=embedded"
+        for (const [type, status] of [
+          ["application/x-www-form-urlencoded", 200],
+          ["APPLICATION/X-WWW-FORM-URLENCODED; charset=utf-8", 200],
+          ["text/plain; as=application/x-www-form-urlencoded", 404]
+        ] as const) {
+          const url = `${EmbeddedLooker.inProcessBaseUrl}/api/4.0/login`
+          assert.strictEqual((yield* HttpClient.post(url, { body: HttpBody.text(form, type) })).status, status, type)
         }
       })
     )

@@ -2,8 +2,9 @@
  * Whether a limit may have cut a result.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result } from "effect"
-import { Query, type QueryRunner } from "effect-looker"
+import { Effect, Layer, Result } from "effect"
+import { Looker, Query, QueryRunner } from "effect-looker"
+import { EmbeddedLooker } from "effect-looker/embedded"
 import * as oneTask from "./support/oneTask.ts"
 
 const rows = (count: number) => Array.from({ length: count }, (_, index) => ({ "flights.origin": `A${index}` }))
@@ -169,6 +170,25 @@ describe("a limit that may have cut the rows", () => {
       assert.deepStrictEqual(yield* stream(failing), { rows: [...result.rows], error: undefined })
       assert.deepStrictEqual(warnings(logged), [])
     })
+  )
+})
+
+describe("a limit of the embedded Looker", () => {
+  const looker = Looker.layer({ baseUrl: EmbeddedLooker.inProcessBaseUrl, ...EmbeddedLooker.credentials }).pipe(
+    Layer.provide(EmbeddedLooker.layer({ data: "node_modules/vega-datasets/data/airports.csv" }))
+  )
+  const states = { model: "embedded", view: "airports", fields: ["airports.state", "airports.count"], total: true }
+
+  it.live("is reached in every format, totals not counted, and not by a query for all rows", () =>
+    Effect.gen(function* () {
+      const runner = yield* QueryRunner.QueryRunner
+      for (const format of ["json", "json_detail", "json_bi", "csv"] as const) {
+        assert.isTrue((yield* runner.run({ ...states, limit: 3 }, { format })).limitReached, format)
+        assert.isFalse((yield* runner.run({ ...states, limit: -1 }, { format })).limitReached, format)
+        assert.isFalse((yield* runner.run(states, { format })).limitReached, format)
+        assert.isFalse((yield* runner.run({ ...states, limit: 0 }, { format })).limitReached, format)
+      }
+    }).pipe(Effect.provide(looker))
   )
 })
 

@@ -121,7 +121,7 @@ export const make = Effect.gen(function* () {
       if (!canBeSent.test(access_token)) {
         return Effect.fail(
           new LookerError.UnexpectedResponse({
-            message: "The response to the login has an empty token, or one with characters that no header can hold",
+            message: "The token is empty, or has characters that no header can hold",
             endpoint: Endpoint.requestLine(LookerApi.login),
             status: 200
           })

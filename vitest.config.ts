@@ -1,12 +1,7 @@
 import { defineConfig } from "vitest/config"
 
 /** Tests of memory, of processes and of real time: each file has a process to itself, and nothing else runs beside it. */
-const alone = [
-  "test/LookerHttp.redis.test.ts",
-  "test/embedded/EmbeddedLooker.badInput.test.ts",
-  "test/embedded/EmbeddedLooker.stress.test.ts",
-  "test/embedded/data/DataFolder.large.test.ts"
-]
+const alone = ["test/embedded/EmbeddedLooker.badInput.test.ts", "test/embedded/EmbeddedLooker.stress.test.ts"]
 
 export default defineConfig({
   ssr: { resolve: { conditions: ["effect-looker-source"] } },

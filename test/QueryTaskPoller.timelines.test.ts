@@ -7,6 +7,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Duration, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { LookerError, LookerPolicy, QueryTaskPoller, QueryTasks } from "effect-looker"
+import { type Random, randomFrom } from "./support/random.ts"
 import { settle, timed } from "./support/time.ts"
 
 const firstSeed = Number(process.env.TIMELINES_SEED ?? Math.floor(Math.random() * 1e9))
@@ -18,25 +19,6 @@ const longestResponse = 3000
 const longestOutage = 5000
 /** From when a task has ended to when its waiters know: a pause of the schedule, and a few responses and outages. */
 const longestDelay = 5000 + 4 * (longestResponse + longestOutage)
-
-/** A generator of random numbers (mulberry32). */
-const randomFrom = (seed: number) => {
-  let state = seed
-  const next = () => {
-    state = (state + 0x6d2b79f5) | 0
-    let value = Math.imul(state ^ (state >>> 15), 1 | state)
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value
-    return ((value ^ (value >>> 14)) >>> 0) / 4294967296
-  }
-  const upTo = (most: number) => Math.floor(next() * (most + 1))
-  return {
-    upTo,
-    chance: (part: number) => next() < part,
-    pick: <A>(values: readonly [A, ...Array<A>]): A => values[upTo(values.length - 1)] ?? values[0]
-  }
-}
-
-type Random = ReturnType<typeof randomFrom>
 
 /** From a time on the entry of a task is this; an absent one is left out of responses. */
 interface Step {
